@@ -1,0 +1,53 @@
+/** @file log.h
+ * The durable sequence of records, and snapshots beside it. One implementation: log_sqlite.c; PostgreSQL will be the
+ * next. Knows nothing of what a record says: blobs with serials.
+ *
+ * Rule: after any error of append the caller may believe nothing about the last records: it does not answer and exits
+ * (BL_EFULL excepted: nothing was written, later appends may succeed). Threads: writer thread only. */
+#ifndef BL_LOG_H
+#define BL_LOG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bounceline/error.h"
+
+struct bl_log;
+
+struct bl_log_blob {
+    uint64_t serial;
+    const uint8_t *data;
+    size_t length;
+};
+
+/** Opens or creates the log in @p directory. Takes an exclusive lock: a second process is refused. An unknown format, a
+ * gap in the serials or a database that fails its checks is refused with the reason. @return 0, BL_EIO, BL_EVERSION,
+ * BL_EEXIST (in use), BL_EINVAL. */
+int bl_log_open(struct bl_log **out, const char *directory, struct bl_error_detail *detail);
+void bl_log_close(struct bl_log *log);
+
+/** Random at creation; changes only by a restore. Never 0. */
+uint64_t bl_log_epoch(const struct bl_log *log);
+
+/** The serial of the last record; 0 in an empty log. */
+uint64_t bl_log_serial(const struct bl_log *log);
+
+/** Appends records with consecutive serials, the first being bl_log_serial() + 1, in one transaction, and returns when
+ * they are on disk. @return 0; BL_EFULL: disk full, nothing written; BL_EORDER: wrong serials; BL_EIO: in doubt. */
+int bl_log_append(struct bl_log *log, const struct bl_log_blob *records, size_t n, struct bl_error_detail *detail);
+
+/** Calls @p each for every record from @p from_serial on, in order. */
+int bl_log_read(struct bl_log *log, uint64_t from_serial, int (*each)(void *context, const struct bl_log_blob *record),
+                void *context, struct bl_error_detail *detail);
+
+/** Replaces the snapshot by one at @p serial, in one transaction; parts are read back in the order written. The records
+ * it makes superfluous stay (they are the audit). next() fills *part and returns 1, 0 at the end, or an error. */
+int bl_log_write_snapshot(struct bl_log *log, uint64_t serial, int (*next)(void *context, struct bl_log_blob *part),
+                          void *context, struct bl_error_detail *detail);
+
+/** @return 0 with *serial (0: there is none) after calling @p each for every part. */
+int bl_log_read_snapshot(struct bl_log *log, uint64_t *serial,
+                         int (*each)(void *context, const struct bl_log_blob *part), void *context,
+                         struct bl_error_detail *detail);
+
+#endif

@@ -1,0 +1,65 @@
+/** @file reject.h
+ * What to answer a listed source, from the segment alone (classify → reject → segment). The dialogue's measured rules
+ * are the project's REJECT notes; the README's chapter "The dialogue" is their public form.
+ *
+ * Decide, then emit: bl_reject_answer() returns a record, segment.c makes the frame, tx.c sends it. No state between
+ * segments: the cookie (cookie.c) in the acknowledgement number says which byte of our side the peer has seen, and
+ * smtp.c answers the lines of this segment. Pure: time and keys come in by argument. Threads: any. Cost: fast path. */
+#ifndef BL_REJECT_H
+#define BL_REJECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bounceline/class.h"
+#include "bounceline/settings.h"
+#include "bounceline/siphash.h"
+#include "bounceline/verdict.h"
+#include "dataplane/parse.h"
+
+/** No reply segment carries more: the peer's MSS is not known without state. */
+enum { BL_REJECT_PAYLOAD_MAX_IPV4 = 536, BL_REJECT_PAYLOAD_MAX_IPV6 = 1220 };
+
+/** Seconds of one cookie epoch; the current and the previous are accepted. */
+enum { BL_REJECT_EPOCH_S = 1024 };
+
+/** Immutable while workers run; shared by all. */
+struct bl_reject_rules {
+    struct bl_siphash_key cookie_key; /**< from getrandom or the key file; never zero */
+    uint8_t stage;                    /**< enum bl_stage: 550 at RCPT, or at MAIL */
+    uint8_t starttls;                 /**< enum bl_starttls */
+    char hostname[BL_SETTINGS_TEXT_MAX]; /**< checked by bl_reject_rules_validate */
+};
+
+/** The answer to one segment. flags == 0: send nothing. */
+struct bl_reply {
+    uint8_t flags;            /**< BL_TCP_* of the answer */
+    uint16_t mss;             /**< the MSS option of a SYN-ACK; 0: no option */
+    uint32_t sequence;
+    uint32_t acknowledgement;
+    uint16_t window;
+    uint16_t payload_bytes;
+    char payload[BL_REJECT_PAYLOAD_MAX_IPV6];
+};
+
+/** Refuses a host name that could break or overflow an SMTP line, and a zero key. @return 0 or BL_EINVAL. */
+int bl_reject_rules_validate(const struct bl_reject_rules *rules, struct bl_error_detail *detail);
+
+/** Decides the answer to a TCP segment from a source of an in-use class with action reject.
+ * @param payload the segment's payload (borrowed), packet->payload_bytes long
+ * @param now_s   wall clock, seconds; only its epoch counts
+ * @param reply   written always; reply->flags == 0 when nothing is to be sent
+ * @return the reason: REJECT_*, DROP_*, or PASS_ESTABLISHED when the segment is not of our dialogue and
+ * goes on to the server. The caller has verified the checksums. */
+enum bl_reason bl_reject_answer(const struct bl_reject_rules *rules, const struct bl_class *class,
+                                const struct bl_packet *packet, const uint8_t *payload, uint64_t now_s,
+                                struct bl_reply *reply);
+
+/** The RST,ACK of the action `reset` (RFC 9293, 3.10.7.1): never for a RST. Sets flags to 0 when there is none. */
+enum bl_reason bl_reject_reset(const struct bl_packet *packet, struct bl_reply *reply);
+
+/** False for sources and destinations that must get no answer: broadcast, multicast, unspecified, loopback,
+ * link-local IPv4, source equal to destination. */
+bool bl_reject_answerable(const struct bl_packet *packet);
+
+#endif
