@@ -1,0 +1,91 @@
+/* What a table entry means, and whether it can be said in one SMTP line; see class.h. */
+#include "bounceline/class.h"
+
+#include <string.h>
+
+#include "bounceline/address.h"
+
+static const char placeholder[] = "{address}";
+
+/* Everything of the 550 line but the two addresses and the URL. */
+static const char line_rest[] = "550 5.7.649 Access denied, banned sending IP []; To request removal from this list "
+                                "please visit  and follow the directions.\r\n";
+
+/* The longest text of an address in a reply: no IPv4-mapped ones, those are IPv4. */
+enum { ADDRESS_TEXT_LONGEST = sizeof("xxxx:xxxx:xxxx:xxxx:xxxx:xxxx:xxxx:xxxx") - 1 };
+
+/* Checks the characters and counts the placeholders. */
+static int check_url_text(const char *url, size_t *n_placeholders, struct bl_error_detail *detail)
+{
+    *n_placeholders = 0;
+    for (const char *at = url; *at != '\0'; at++) {
+        if (*at <= ' ' || *at > '~')
+            return bl_error_set(detail, BL_EINVAL,
+                                "url: byte 0x%02x at position %zu: expected printable ASCII without spaces",
+                                (unsigned char)*at, (size_t)(at - url) + 1);
+        if (*at == '{') {
+            if (strncmp(at, placeholder, sizeof(placeholder) - 1) != 0)
+                return bl_error_set(detail, BL_EINVAL, "url: '{' at position %zu: expected {address}",
+                                    (size_t)(at - url) + 1);
+            (*n_placeholders)++;
+            at += sizeof(placeholder) - 2;
+        } else if (*at == '}') {
+            return bl_error_set(detail, BL_EINVAL, "url: '}' at position %zu without {address} before it",
+                                (size_t)(at - url) + 1);
+        }
+    }
+    return BL_OK;
+}
+
+int bl_class_validate(const struct bl_class *class, struct bl_error_detail *detail)
+{
+    size_t url_length = strnlen(class->url, sizeof(class->url));
+    size_t n_placeholders;
+    size_t line_length;
+    int error;
+
+    if (class->code < BL_CLASS_CODE_MIN || class->code > BL_CLASS_CODE_MAX)
+        return bl_error_set(detail, BL_ERANGE, "code %u: expected %d..%d", class->code, BL_CLASS_CODE_MIN,
+                            BL_CLASS_CODE_MAX);
+    if (class->action < BL_ACTION_REJECT || class->action > BL_ACTION_MONITOR)
+        return bl_error_set(detail, BL_ERANGE, "action %u: expected reject, reset, drop or monitor", class->action);
+    if (url_length == sizeof(class->url))
+        return bl_error_set(detail, BL_ERANGE, "url: longer than %d bytes", BL_CLASS_URL_MAX);
+    if (strncmp(class->url, "http://", 7) != 0 && strncmp(class->url, "https://", 8) != 0)
+        return bl_error_set(detail, BL_EINVAL, "url: expected http:// or https:// at its start");
+    if (strchr("/?#", class->url[class->url[4] == 's' ? 8 : 7]) != NULL)
+        return bl_error_set(detail, BL_EINVAL, "url: expected a host name behind http:// or https://");
+    error = check_url_text(class->url, &n_placeholders, detail);
+    if (error != BL_OK)
+        return error;
+    line_length = sizeof(line_rest) - 1 + ADDRESS_TEXT_LONGEST + url_length -
+                  n_placeholders * (sizeof(placeholder) - 1) + n_placeholders * ADDRESS_TEXT_LONGEST;
+    if (line_length >= BL_CLASS_LINE_MAX)
+        return bl_error_set(detail, BL_ERANGE,
+                            "url: the reply line would take up to %zu bytes with every {address} filled in: expected "
+                            "under %d",
+                            line_length, BL_CLASS_LINE_MAX);
+    return BL_OK;
+}
+
+bool bl_class_equal(const struct bl_class *a, const struct bl_class *b)
+{
+    return a->code == b->code && a->action == b->action && a->self_service == b->self_service &&
+           strcmp(a->url, b->url) == 0;
+}
+
+const char *bl_class_action_text(uint8_t action)
+{
+    switch (action) {
+    case BL_ACTION_REJECT:
+        return "reject";
+    case BL_ACTION_RESET:
+        return "reset";
+    case BL_ACTION_DROP:
+        return "drop";
+    case BL_ACTION_MONITOR:
+        return "monitor";
+    default:
+        return "none";
+    }
+}
