@@ -1,0 +1,197 @@
+/* Connection, calls, failures; see call.h. */
+#include "controlplane/cli/call.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "bounceline/settings.h"
+#include "controlplane/cli/client.h"
+#include "controlplane/cli/text.h"
+
+static uint64_t now_us(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+int64_t bl_call_now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int load_settings(const char *config, struct bl_settings *settings, struct bl_error_detail *detail)
+{
+    bl_settings_init(settings);
+    return config == NULL ? BL_OK : bl_settings_load(config, settings, detail);
+}
+
+/* A session must never come again: a batch under a known name would get an old answer. So no randomness, no write. */
+static int name_session(struct bl_call *call, struct bl_error_detail *detail)
+{
+    uint8_t random[16];
+
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return bl_error_set(detail, BL_EIO, "no random numbers from the system: %s", strerror(errno));
+    for (size_t i = 0; i < sizeof(random); i++)
+        (void)snprintf(call->session + 2 * i, 3, "%02x", random[i]);
+    return BL_OK;
+}
+
+int bl_call_open(struct bl_call *call, const struct bl_options *options, struct bl_error_detail *detail)
+{
+    struct bl_settings *settings = malloc(sizeof(*settings)); /* too large for a careful stack */
+    const char *environment = getenv("BOUNCELINE_SOCKET");
+    const char *path;
+    int error;
+
+    *call = (struct bl_call){.options = options};
+    if (settings == NULL)
+        return bl_error_set(detail, BL_ENOMEM, "out of memory");
+    error = load_settings(options->config, settings, detail);
+    if (error == BL_OK)
+        error = name_session(call, detail);
+    if (error == BL_OK) {
+        path = settings->client.socket;
+        if (options->socket != NULL)
+            path = options->socket;
+        else if (options->config == NULL && environment != NULL && environment[0] != '\0')
+            path = environment;
+        call->deadline_ms = options->deadline_ms != 0 ? options->deadline_ms : settings->client.deadline_ms;
+        error = bl_client_open(&call->client, path, detail);
+    }
+    free(settings);
+    return error;
+}
+
+void bl_call_close(struct bl_call *call)
+{
+    bl_client_close(call->client);
+    call->client = NULL;
+}
+
+/* Takes request. */
+static int exchange(struct bl_call *call, const char *method, uint8_t *request, size_t request_length,
+                    uint8_t **response, size_t *response_length, struct bl_error_detail *detail)
+{
+    const struct bl_client_call client_call = {
+        .method = method,
+        .request = request,
+        .request_length = request_length,
+        .deadline_ms = call->deadline_ms,
+        .tick = call->tick,
+        .tick_context = call->tick_context,
+    };
+    uint64_t start_us = now_us();
+    int error = bl_client_call(call->client, &client_call, response, response_length, detail);
+
+    call->elapsed_us = now_us() - start_us;
+    free(request);
+    return error;
+}
+
+/* An answer that can't be decoded is the control plane's failure, not a refusal of what was asked. */
+static int answer_error(int error, struct bl_error_detail *detail)
+{
+    struct bl_error_detail cause = *detail;
+
+    if (error == BL_OK || error == BL_ENOMEM)
+        return error;
+    return bl_error_set(detail, BL_EIO, "the control plane's answer can't be read: %.240s", cause.text);
+}
+
+int bl_call_apply(struct bl_call *call, struct bl_batch *batch, struct bl_result *out, struct bl_error_detail *detail)
+{
+    uint8_t *request;
+    uint8_t *response;
+    size_t request_length;
+    size_t response_length;
+    int error;
+
+    batch->session = call->session;
+    batch->sequence = ++call->sequence;
+    error =
+        bl_client_codec_encode_batch(batch, call->options->wait, call->deadline_ms, &request, &request_length, detail);
+    if (error == BL_OK)
+        error = exchange(call, BL_CLIENT_CODEC_APPLY, request, request_length, &response, &response_length, detail);
+    if (error != BL_OK)
+        return error;
+    error = bl_client_codec_decode_result(response, response_length, out, detail);
+    free(response);
+    return answer_error(error, detail);
+}
+
+int bl_call_lookup(struct bl_call *call, const char *prefix, struct bl_lookup *out, struct bl_error_detail *detail)
+{
+    uint8_t *request;
+    uint8_t *response;
+    size_t request_length;
+    size_t response_length;
+    int error = bl_client_codec_encode_lookup(prefix, &request, &request_length, detail);
+
+    if (error == BL_OK)
+        error = exchange(call, BL_CLIENT_CODEC_LOOKUP, request, request_length, &response, &response_length, detail);
+    if (error != BL_OK)
+        return error;
+    error = bl_client_codec_decode_lookup(response, response_length, out, detail);
+    free(response);
+    return answer_error(error, detail);
+}
+
+int bl_call_status(struct bl_call *call, struct bl_status *out, struct bl_error_detail *detail)
+{
+    uint8_t *request = calloc(1, 1); /* GetStatusRequest has no fields */
+    uint8_t *response;
+    size_t response_length;
+    int error;
+
+    if (request == NULL)
+        return bl_error_set(detail, BL_ENOMEM, "out of memory");
+    error = exchange(call, BL_CLIENT_CODEC_GET_STATUS, request, 0, &response, &response_length, detail);
+    if (error != BL_OK)
+        return error;
+    error = bl_client_codec_decode_status(response, response_length, out, detail);
+    free(response);
+    return answer_error(error, detail);
+}
+
+enum bl_exit bl_call_exit(int error)
+{
+    switch (error) {
+    case BL_OK:
+        return BL_EXIT_DONE;
+    case BL_ECLOSED:
+    case BL_EAGAIN:
+    case BL_EIO:
+    case BL_ENOMEM:
+    case BL_EVERSION:
+        return BL_EXIT_UNAVAILABLE;
+    default:
+        return BL_EXIT_REFUSED;
+    }
+}
+
+int bl_call_fail(const struct bl_options *options, enum bl_exit code, const char *text)
+{
+    (void)fputs("bounceline: ", stderr);
+    bl_text_put(stderr, text);
+    (void)fputc('\n', stderr);
+    if (options->json) {
+        struct bl_json json;
+
+        bl_json_init(&json, stdout);
+        bl_json_begin_object(&json, NULL);
+        bl_json_put_text(&json, "error", text);
+        bl_json_put_int(&json, "exit_code", code);
+        bl_json_end_object(&json);
+    }
+    return code;
+}

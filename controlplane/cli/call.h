@@ -1,0 +1,45 @@
+/** @file call.h
+ * The calls that the commands make: options to a connection, a batch or a question to its decoded answer, an error to
+ * an exit code and a message. Stands between the commands and client.h + client_codec.h. One thread. */
+#ifndef BL_CALL_H
+#define BL_CALL_H
+
+#include "bounceline/error.h"
+#include "controlplane/cli/client_codec.h"
+#include "controlplane/cli/json.h"
+#include "controlplane/cli/options.h"
+
+struct bl_client;
+
+struct bl_call {
+    const struct bl_options *options; /**< borrowed */
+    struct bl_client *client;
+    uint32_t deadline_ms;
+    char session[33];    /**< random, hexadecimal: names this program's batches */
+    uint64_t sequence;   /**< of the last batch */
+    uint64_t elapsed_us; /**< of the last call */
+    void (*tick)(void *context);
+    void *tick_context;
+};
+
+/** Finds the socket (--socket, client.socket of --config, $BOUNCELINE_SOCKET, the default) and the deadline, connects.
+ * @return BL_OK or an error with its cause; bl_call_close is due only after BL_OK. */
+int bl_call_open(struct bl_call *call, const struct bl_options *options, struct bl_error_detail *detail);
+void bl_call_close(struct bl_call *call);
+
+/** Sends one batch; session and sequence are set here. @return as bl_client_call; free @p out with its function. */
+int bl_call_apply(struct bl_call *call, struct bl_batch *batch, struct bl_result *out, struct bl_error_detail *detail);
+int bl_call_lookup(struct bl_call *call, const char *prefix, struct bl_lookup *out, struct bl_error_detail *detail);
+int bl_call_status(struct bl_call *call, struct bl_status *out, struct bl_error_detail *detail);
+
+/** BL_EXIT_REFUSED for a refusal, BL_EXIT_UNAVAILABLE for everything that says nothing about the request. */
+enum bl_exit bl_call_exit(int error);
+
+/** Says "bounceline: text" on stderr, escaped, and with --json {"error":text,"exit_code":N} on stdout.
+ * @return @p code. */
+int bl_call_fail(const struct bl_options *options, enum bl_exit code, const char *text);
+
+/** Milliseconds since 1970. */
+int64_t bl_call_now_ms(void);
+
+#endif

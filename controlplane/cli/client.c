@@ -1,0 +1,325 @@
+/* Unary calls with the gRPC C core; see client.h.
+ *
+ * One completion queue serves one call at a time: the tag says nothing, the queue's next event is the call's. */
+#include "controlplane/cli/client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <grpc/byte_buffer.h>
+#include <grpc/byte_buffer_reader.h>
+#include <grpc/grpc.h>
+#include <grpc/grpc_posix.h>
+#include <grpc/grpc_security.h>
+#include <grpc/support/alloc.h>
+#include <grpc/support/time.h>
+
+enum {
+    CONNECT_TIMEOUT_S = 5, /* a socket whose backlog is full; one that nobody serves fails at once */
+    TICK_MS = 100,
+    /* A server that answers exactly at the deadline ("durable, not enforced") must still be heard. */
+    GRACE_MS = 1000,
+};
+
+struct bl_client {
+    struct sockaddr_un address;
+    grpc_channel *channel; /* NULL after a connection was lost and none came back */
+    grpc_completion_queue *queue;
+};
+
+static int connect_socket(const struct sockaddr_un *address, struct bl_error_detail *detail)
+{
+    const struct timeval timeout = {.tv_sec = CONNECT_TIMEOUT_S};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int cause;
+
+    if (fd < 0)
+        return bl_error_set(detail, BL_ECLOSED, "can't open a socket: %s", strerror(errno));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+    if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 &&
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0)
+        return fd;
+    cause = errno;
+    (void)close(fd);
+    return bl_error_set(detail, BL_ECLOSED, "can't reach the control plane at %s: %s%s", address->sun_path,
+                        strerror(cause),
+                        cause == ENOENT || cause == ECONNREFUSED ? ": is bounceline-controlplane running?"
+                        : cause == EACCES ? ": expected a user that the socket's mode and directory admit"
+                                          : "");
+}
+
+static int open_channel(struct bl_client *client, struct bl_error_detail *detail)
+{
+    char authority_key[] = GRPC_ARG_DEFAULT_AUTHORITY;
+    char authority[] = "localhost";
+    char receive_key[] = GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH;
+    char send_key[] = GRPC_ARG_MAX_SEND_MESSAGE_LENGTH;
+    grpc_arg arguments[] = {
+        {.type = GRPC_ARG_STRING, .key = authority_key, .value.string = authority},
+        {.type = GRPC_ARG_INTEGER, .key = receive_key, .value.integer = BL_CLIENT_MESSAGE_BYTES_MAX},
+        {.type = GRPC_ARG_INTEGER, .key = send_key, .value.integer = BL_CLIENT_MESSAGE_BYTES_MAX},
+    };
+    const grpc_channel_args list = {.num_args = sizeof(arguments) / sizeof(arguments[0]), .args = arguments};
+    grpc_channel_credentials *credentials;
+    int fd = connect_socket(&client->address, detail);
+
+    if (fd < 0)
+        return fd;
+    credentials = grpc_insecure_credentials_create();
+    /* Takes fd, also when it fails. */
+    client->channel = grpc_channel_create_from_fd("controlplane", fd, credentials, &list);
+    grpc_channel_credentials_release(credentials);
+    if (client->channel == NULL)
+        return bl_error_set(detail, BL_ECLOSED, "gRPC makes no channel on %s", client->address.sun_path);
+    return BL_OK;
+}
+
+static void close_channel(struct bl_client *client)
+{
+    if (client->channel != NULL)
+        grpc_channel_destroy(client->channel);
+    client->channel = NULL;
+}
+
+int bl_client_open(struct bl_client **out, const char *path, struct bl_error_detail *detail)
+{
+    struct bl_client *client;
+    int error;
+
+    if (path[0] == '\0' || strlen(path) >= sizeof(client->address.sun_path))
+        return bl_error_set(detail, BL_EINVAL, "socket '%.120s': expected a path of 1..%zu bytes", path,
+                            sizeof(client->address.sun_path) - 1);
+    client = calloc(1, sizeof(*client));
+    if (client == NULL)
+        return bl_error_set(detail, BL_ENOMEM, "out of memory");
+    client->address.sun_family = AF_UNIX;
+    memcpy(client->address.sun_path, path, strlen(path) + 1);
+    /* gRPC's own log lines say nothing that our messages don't; who debugs it sets the variable. */
+    (void)setenv("GRPC_VERBOSITY", "NONE", 0);
+    grpc_init();
+    client->queue = grpc_completion_queue_create_for_next(NULL);
+    error = open_channel(client, detail);
+    if (error != BL_OK) {
+        bl_client_close(client);
+        return error;
+    }
+    *out = client;
+    return BL_OK;
+}
+
+void bl_client_close(struct bl_client *client)
+{
+    if (client == NULL)
+        return;
+    close_channel(client);
+    grpc_completion_queue_shutdown(client->queue);
+    while (grpc_completion_queue_next(client->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL).type !=
+           GRPC_QUEUE_SHUTDOWN)
+        ;
+    grpc_completion_queue_destroy(client->queue);
+    grpc_shutdown();
+    free(client);
+}
+
+/* What a server's status means here. OK and UNKNOWN statuses of later gRPC versions fall to the default. */
+static int error_of_status(grpc_status_code status)
+{
+    switch (status) {
+    case GRPC_STATUS_OK:
+        return BL_OK;
+    case GRPC_STATUS_UNAVAILABLE:
+    case GRPC_STATUS_CANCELLED:
+        return BL_ECLOSED;
+    case GRPC_STATUS_DEADLINE_EXCEEDED:
+        return BL_EAGAIN;
+    case GRPC_STATUS_UNIMPLEMENTED:
+        return BL_EVERSION;
+    case GRPC_STATUS_PERMISSION_DENIED:
+    case GRPC_STATUS_UNAUTHENTICATED:
+        return BL_EPERM;
+    case GRPC_STATUS_INVALID_ARGUMENT:
+        return BL_EINVAL;
+    case GRPC_STATUS_OUT_OF_RANGE:
+        return BL_ERANGE;
+    case GRPC_STATUS_NOT_FOUND:
+        return BL_ENOENT;
+    case GRPC_STATUS_ALREADY_EXISTS:
+        return BL_EEXIST;
+    case GRPC_STATUS_ABORTED:
+    case GRPC_STATUS_FAILED_PRECONDITION:
+        return BL_ECONFLICT;
+    case GRPC_STATUS_RESOURCE_EXHAUSTED:
+        return BL_EFULL;
+    default:
+        return BL_EIO;
+    }
+}
+
+/* What one call's operations fill in. */
+struct answer {
+    grpc_metadata_array initial;
+    grpc_metadata_array trailing;
+    grpc_byte_buffer *message;
+    grpc_status_code status;
+    grpc_slice status_text;
+};
+
+static void answer_init(struct answer *answer)
+{
+    *answer = (struct answer){.status = GRPC_STATUS_UNKNOWN, .status_text = grpc_empty_slice()};
+    grpc_metadata_array_init(&answer->initial);
+    grpc_metadata_array_init(&answer->trailing);
+}
+
+static void answer_fini(struct answer *answer)
+{
+    grpc_metadata_array_destroy(&answer->initial);
+    grpc_metadata_array_destroy(&answer->trailing);
+    grpc_slice_unref(answer->status_text);
+    if (answer->message != NULL)
+        grpc_byte_buffer_destroy(answer->message);
+}
+
+/* Starts all six operations of a unary call at once. */
+static bool start_call(grpc_call *call, grpc_byte_buffer *request, struct answer *answer)
+{
+    grpc_op operations[6] = {
+        {.op = GRPC_OP_SEND_INITIAL_METADATA},
+        {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = request},
+        {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
+        {.op = GRPC_OP_RECV_INITIAL_METADATA, .data.recv_initial_metadata.recv_initial_metadata = &answer->initial},
+        {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &answer->message},
+        {.op = GRPC_OP_RECV_STATUS_ON_CLIENT,
+         .data.recv_status_on_client = {.trailing_metadata = &answer->trailing,
+                                        .status = &answer->status,
+                                        .status_details = &answer->status_text}},
+    };
+
+    return grpc_call_start_batch(call, operations, 6, call, NULL) == GRPC_CALL_OK;
+}
+
+/* The call's own deadline ends this, so that the loop has none. */
+static void wait_call(struct bl_client *client, const struct bl_client_call *call)
+{
+    grpc_event event;
+
+    do {
+        gpr_timespec next = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(TICK_MS, GPR_TIMESPAN));
+
+        event = grpc_completion_queue_next(client->queue, next, NULL);
+        if (event.type == GRPC_QUEUE_TIMEOUT && call->tick != NULL)
+            call->tick(call->tick_context);
+    } while (event.type == GRPC_QUEUE_TIMEOUT);
+}
+
+/* Copies the answer out of gRPC's slices, so that nothing of gRPC leaves this file. */
+static int take_message(grpc_byte_buffer *message, uint8_t **response, size_t *response_length)
+{
+    grpc_byte_buffer_reader reader;
+    grpc_slice slice;
+
+    if (message == NULL || grpc_byte_buffer_reader_init(&reader, message) == 0)
+        return BL_EIO;
+    slice = grpc_byte_buffer_reader_readall(&reader);
+    grpc_byte_buffer_reader_destroy(&reader);
+    *response_length = GRPC_SLICE_LENGTH(slice);
+    *response = malloc(*response_length == 0 ? 1 : *response_length);
+    if (*response != NULL)
+        memcpy(*response, GRPC_SLICE_START_PTR(slice), *response_length);
+    grpc_slice_unref(slice);
+    return *response == NULL ? BL_ENOMEM : BL_OK;
+}
+
+static int read_answer(const struct answer *answer, uint8_t **response, size_t *response_length,
+                       struct bl_error_detail *detail)
+{
+    int error = error_of_status(answer->status);
+
+    if (error == BL_OK) {
+        error = take_message(answer->message, response, response_length);
+        if (error != BL_OK)
+            return bl_error_set(detail, error, "the control plane's answer can't be read: %s", bl_error_text(error));
+        return BL_OK;
+    }
+    if (error == BL_EAGAIN)
+        return bl_error_set(detail, error,
+                            "no answer from the control plane before the deadline: a change may have been recorded");
+    return bl_error_set(detail, error, "%.*s", (int)GRPC_SLICE_LENGTH(answer->status_text),
+                        (const char *)GRPC_SLICE_START_PTR(answer->status_text));
+}
+
+static int call_once(struct bl_client *client, const struct bl_client_call *call, gpr_timespec deadline,
+                     uint8_t **response, size_t *response_length, struct bl_error_detail *detail)
+{
+    /* A copy: after a call that ended early the transport may still hold what it was to write. */
+    grpc_slice body = grpc_slice_from_copied_buffer((const char *)call->request, call->request_length);
+    grpc_byte_buffer *request = grpc_raw_byte_buffer_create(&body, 1);
+    grpc_call *rpc = grpc_channel_create_call(client->channel, NULL, GRPC_PROPAGATE_DEFAULTS, client->queue,
+                                              grpc_slice_from_static_string(call->method), NULL, deadline, NULL);
+    struct answer answer;
+    int error;
+
+    answer_init(&answer);
+    if (start_call(rpc, request, &answer)) {
+        wait_call(client, call);
+        error = read_answer(&answer, response, response_length, detail);
+    } else {
+        error = bl_error_set(detail, BL_EIO, "gRPC refuses to start the call");
+    }
+    grpc_call_unref(rpc);
+    answer_fini(&answer);
+    grpc_byte_buffer_destroy(request);
+    grpc_slice_unref(body);
+    return error;
+}
+
+/* The control plane may be on its way back: waits for its socket until the deadline. */
+static int reopen_channel(struct bl_client *client, const struct bl_client_call *call, gpr_timespec deadline)
+{
+    const struct timespec pause = {.tv_nsec = TICK_MS * 1000000L};
+
+    close_channel(client);
+    while (open_channel(client, NULL) != BL_OK) {
+        if (gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), deadline) >= 0)
+            return BL_ECLOSED;
+        if (call->tick != NULL)
+            call->tick(call->tick_context);
+        (void)nanosleep(&pause, NULL);
+    }
+    return BL_OK;
+}
+
+int bl_client_call(struct bl_client *client, const struct bl_client_call *call, uint8_t **response,
+                   size_t *response_length, struct bl_error_detail *detail)
+{
+    gpr_timespec deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                                         gpr_time_from_millis((int64_t)call->deadline_ms + GRACE_MS, GPR_TIMESPAN));
+    struct bl_error_detail cause = {""};
+    int error;
+
+    if (client->channel == NULL && open_channel(client, detail) != BL_OK)
+        return BL_ECLOSED;
+    error = call_once(client, call, deadline, response, response_length, &cause);
+    if (error == BL_ECLOSED) {
+        if (reopen_channel(client, call, deadline) != BL_OK)
+            return bl_error_set(detail, BL_ECLOSED,
+                                "the connection to %s was lost and the control plane did not come back before the "
+                                "deadline: a change may have been recorded",
+                                client->address.sun_path);
+        error = call_once(client, call, deadline, response, response_length, &cause);
+    }
+    /* Twice in a row is no accident of the connection: its own words count. */
+    if (error == BL_ECLOSED)
+        return bl_error_set(detail, error, "the control plane at %s does not serve this: %.160s",
+                            client->address.sun_path, cause.text);
+    if (error != BL_OK && detail != NULL)
+        *detail = cause;
+    return error;
+}

@@ -1,0 +1,193 @@
+/* The table of commands and their help; see command.h. The text of --help is the manual of the command line. */
+#include "controlplane/cli/command.h"
+
+#include <string.h>
+
+#include "controlplane/cli/import.h"
+#include "controlplane/cli/lookup.h"
+#include "controlplane/cli/status.h"
+#include "controlplane/cli/update.h"
+
+#define OPTION_CODE \
+    { \
+        "code", BL_OPTION_CODE, "N", 0, "code of the 550, 606..649 (else the source's)", 1 \
+    }
+#define OPTION_REASON \
+    { \
+        "reason", BL_OPTION_REASON, "TEXT", 0, "for people, at most 200 bytes", 1 \
+    }
+#define OPTION_FOR \
+    { \
+        "for", BL_OPTION_FOR, "DURATION", 0, "ends by itself after 90s, 15m, 12h, 30d, 2w (else never)", 1 \
+    }
+#define OPTION_SOURCE \
+    { \
+        "source", BL_OPTION_SOURCE, "NAME", 0, "who says so (else the source of who asks)", 1 \
+    }
+#define OPTION_ACTION \
+    { \
+        "action", BL_OPTION_ACTION, "A", 0, "reject, reset, drop or monitor (else the source's)", 1 \
+    }
+#define OPTION_FORCE \
+    { \
+        "force", BL_OPTION_FORCE, NULL, 0, "go on where the change is held as too large a share of its source", 1 \
+    }
+
+static const struct argp_option list_options[] = {OPTION_CODE,   OPTION_REASON, OPTION_FOR, OPTION_SOURCE,
+                                                  OPTION_ACTION, OPTION_FORCE,  {0}};
+static const struct argp_option delist_options[] = {
+    {"source", BL_OPTION_SOURCE, "NAME", 0, "that source drops its listing (else: whatever lists it now is suppressed)",
+     1},
+    OPTION_FORCE,
+    {0}};
+static const struct argp_option exempt_options[] = {OPTION_REASON, OPTION_FOR, {0}};
+static const struct argp_option import_options[] = {OPTION_CODE,   OPTION_REASON, OPTION_FOR, OPTION_SOURCE,
+                                                    OPTION_ACTION, OPTION_FORCE,  {0}};
+static const struct argp_option status_options[] = {
+    {"all", BL_OPTION_ALL, NULL, 0, "show the counters that are zero, too", 1}, {0}};
+static const struct argp_option no_options[] = {{0}};
+
+/* One text for the four updates: their answers are alike. */
+#define UPDATE_HELP \
+    "\vAll prefixes of one command are one batch: all of them or none. An IPv6 address without a length means its " \
+    "/64 " \
+    "(the control plane's ipv6_unit).\n" \
+    "\n" \
+    "--json prints one object: command, session, sequence, epoch (hex), serial (0: nothing was recorded), wait, " \
+    "durable, " \
+    "enforced, dataplanes_enforced, dataplanes_connected, n_applied, n_unchanged, n_removed, n_exempted, " \
+    "n_not_listed, " \
+    "n_refused, repeated_answer, elapsed_us, items (of prefix, outcome, refusal, detail) and exit_code. outcome is " \
+    "applied, unchanged, removed, exempted, not_listed or refused; refusal is none, invalid, too_wide, never_listed, " \
+    "role, source, operator_listing, self_service_closed, held_for_force, classes_exhausted, batch or quota. A " \
+    "failure " \
+    "prints error and exit_code.\n"
+
+const struct bl_command bl_command_table[] = {
+    {
+        .name = "list",
+        .summary = "list prefixes: their mail is rejected",
+        .arguments = "PREFIX...",
+        .help = "Lists each PREFIX, or renews what is listed." UPDATE_HELP,
+        .options = list_options,
+        .arguments_min = 1,
+        .arguments_max = 1024,
+        .takes_prefixes = true,
+        .kind = BL_UPDATE_LIST,
+        .past = "listed",
+        .run = bl_update_run,
+    },
+    {
+        .name = "delist",
+        .summary = "delist prefixes, until newer evidence comes",
+        .arguments = "PREFIX...",
+        .help = "Delists each PREFIX: what lists it now no longer counts, its own listings and wider ones, until newer "
+                "evidence comes. Exit code 1 also where nothing lists it." UPDATE_HELP,
+        .options = delist_options,
+        .arguments_min = 1,
+        .arguments_max = 1024,
+        .takes_prefixes = true,
+        .kind = BL_UPDATE_DELIST,
+        .past = "delisted",
+        .run = bl_update_run,
+    },
+    {
+        .name = "exempt",
+        .summary = "exempt prefixes from every listing",
+        .arguments = "PREFIX...",
+        .help = "Exempts each PREFIX: it and all inside it is taken out of every listing." UPDATE_HELP,
+        .options = exempt_options,
+        .arguments_min = 1,
+        .arguments_max = 1024,
+        .takes_prefixes = true,
+        .kind = BL_UPDATE_EXEMPT,
+        .past = "exempted",
+        .run = bl_update_run,
+    },
+    {
+        .name = "unexempt",
+        .summary = "take exemptions back",
+        .arguments = "PREFIX...",
+        .help = "Takes the exemption of each PREFIX back. Exit code 1 also where there is none." UPDATE_HELP,
+        .options = no_options,
+        .arguments_min = 1,
+        .arguments_max = 1024,
+        .takes_prefixes = true,
+        .kind = BL_UPDATE_UNEXEMPT,
+        .past = "unexempted",
+        .run = bl_update_run,
+    },
+    {
+        .name = "lookup",
+        .summary = "what is enforced, and every layer behind it",
+        .arguments = "ADDRESS...",
+        .help =
+            "Shows for each ADDRESS (or prefix) what is enforced and every layer behind it, the strongest first: "
+            "which one decides and which a delist suppresses. Like grep, exit code 1 says that one of them is not "
+            "listed.\v"
+            "--json prints one object: lookups (of prefix, listed, code, action, class_id, epoch (hex), serial, "
+            "enforced_serial, dataplanes_enforced, dataplanes_connected and layers, each of kind, prefix, source, "
+            "code, reason, observed_at_ms, expires_at_ms (0: never), self_service, action, actor, serial, effective "
+            "and suppressed) and exit_code. kind is exemption, operator_listing, listing or delist. A failure prints "
+            "error and exit_code.\n",
+        .options = no_options,
+        .arguments_min = 1,
+        .arguments_max = 1024,
+        .takes_prefixes = true,
+        .run = bl_lookup_run,
+    },
+    {
+        .name = "import",
+        .summary = "list every prefix of a file",
+        .arguments = "FILE|-",
+        .help =
+            "Lists every prefix of FILE, or of standard input: a prefix or an address a line. # and ; begin a "
+            "comment, also behind a prefix; empty lines are fine; a prefix that comes again is counted once.\v"
+            "All or nothing: if one line is bad, the bad lines are named and nothing is sent; the whole file is one "
+            "batch, and the control plane takes all of it or nothing. It travels as one message of at most 32 MiB, "
+            "which holds about 6 million IPv4 addresses; a larger file is refused: split it. Prefixes that are not "
+            "in the file stay as they are. On a terminal a progress bar is drawn on stderr.\n"
+            "\n"
+            "Exit code 1 also for a file that can't be read, has bad lines or holds no prefix. The deadline is at "
+            "least 60s unless --deadline says otherwise.\n"
+            "\n"
+            "--json prints what `list --json` prints, with file, n_lines, n_prefixes and n_duplicates, and in items "
+            "only what was refused (at most 100), each with its line. For bad lines it prints error, n_bad_lines, "
+            "bad_lines (the first 20, of line and cause) and exit_code.\n",
+        .options = import_options,
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .run = bl_import_run,
+    },
+    {
+        .name = "status",
+        .summary = "serials, data planes, workers, digests, counters",
+        .arguments = "",
+        .help =
+            "Shows the durable and the enforced serial, the list's size, and of each data plane its serial, digest, "
+            "entries, age, workers and counters.\v"
+            "The digests of control plane and data plane can be compared at equal serials only; so can the checksums "
+            "of the workers of one data plane.\n"
+            "\n"
+            "--json prints one object: version, epoch (hex), durable_serial, enforced_serial, digest (hex), "
+            "n_listings, "
+            "n_exemptions, n_delists, n_effective_ipv4, n_effective_ipv6, n_classes, uptime_ms, write_fault (empty: "
+            "writes are taken), exit_code and dataplanes, each of name, version, epoch, serial, digest, digest_agrees "
+            "(null: not at the same serial), replicas_agree (null likewise), n_entries_ipv4, n_entries_ipv6, age_ms, "
+            "n_resyncs, n_digest_mismatches, workers (of worker, serial, checksum (hex), rx_packets, tx_packets) and "
+            "counters (one key a reason; all of them, also zero). A failure prints error and exit_code.\n",
+        .options = status_options,
+        .arguments_min = 0,
+        .arguments_max = 0,
+        .run = bl_status_run,
+    },
+    {0},
+};
+
+const struct bl_command *bl_command_find(const char *name)
+{
+    for (const struct bl_command *command = bl_command_table; command->name != NULL; command++)
+        if (strcmp(command->name, name) == 0)
+            return command;
+    return NULL;
+}

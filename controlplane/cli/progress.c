@@ -1,0 +1,71 @@
+/* The progress bar; see progress.h. */
+#include "controlplane/cli/progress.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BAR_CELLS = 30, REDRAW_MS = 100 };
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void bl_progress_init(struct bl_progress *progress, FILE *out)
+{
+    *progress = (struct bl_progress){.out = isatty(fileno(out)) == 1 ? out : NULL};
+}
+
+void bl_progress_step(struct bl_progress *progress, const char *label)
+{
+    progress->label = label;
+    progress->started_ms = now_ms();
+    progress->drawn_ms = 0;
+}
+
+static void draw_bar(FILE *out, uint64_t done, uint64_t total)
+{
+    char cells[BAR_CELLS + 1];
+    uint64_t part = done < total ? done : total;
+    /* In doubles: done * 30 of a huge file would not fit. */
+    int n_full = (int)((double)part / (double)total * BAR_CELLS);
+
+    memset(cells, '#', (size_t)n_full);
+    memset(cells + n_full, '.', (size_t)(BAR_CELLS - n_full));
+    cells[BAR_CELLS] = '\0';
+    (void)fprintf(out, " [%s] %3d %%", cells, (int)((double)part / (double)total * 100));
+}
+
+void bl_progress_update(struct bl_progress *progress, uint64_t done, uint64_t total, uint64_t n_items,
+                        const char *items)
+{
+    uint64_t now;
+
+    if (progress->out == NULL)
+        return;
+    now = now_ms();
+    if (progress->drawn_ms != 0 && now - progress->drawn_ms < REDRAW_MS)
+        return;
+    progress->drawn_ms = now;
+    progress->visible = true;
+    (void)fprintf(progress->out, "\r\033[K%s", progress->label);
+    if (total != 0)
+        draw_bar(progress->out, done, total);
+    (void)fprintf(progress->out, "  %" PRIu64 " %s  %" PRIu64 ".%" PRIu64 " s", n_items, items,
+                  (now - progress->started_ms) / 1000, (now - progress->started_ms) % 1000 / 100);
+    (void)fflush(progress->out);
+}
+
+void bl_progress_fini(struct bl_progress *progress)
+{
+    if (progress->visible) {
+        (void)fputs("\r\033[K", progress->out);
+        (void)fflush(progress->out);
+    }
+    progress->visible = false;
+}

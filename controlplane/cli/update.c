@@ -1,0 +1,141 @@
+/* list, delist, exempt, unexempt; see update.h.
+ *
+ * One line a prefix and what was reached; with one prefix all of it is one line. Refusals go to stderr. */
+#include "controlplane/cli/update.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "controlplane/cli/call.h"
+#include "controlplane/cli/command.h"
+#include "controlplane/cli/result.h"
+#include "controlplane/cli/text.h"
+
+/* "192.0.2.7/32" for "192.0.2.7". An IPv6 address without a length stays as it was typed: the control plane knows its
+ * unit, we don't. */
+static void put_prefix(FILE *out, const char *text)
+{
+    char full[BL_ADDRESS_TEXT_MAX];
+    struct bl_prefix prefix;
+
+    if (bl_address_parse_prefix(text, 128, &prefix, NULL) == BL_OK && prefix.family == BL_FAMILY_IPV4)
+        (void)fputs(bl_address_format_prefix(&prefix, full), out);
+    else
+        bl_text_put(out, text);
+}
+
+static const char *outcome_words(unsigned outcome)
+{
+    switch (outcome) {
+    case BL_OUTCOME_EXEMPTED:
+        return "exempted from a wider listing";
+    case BL_OUTCOME_NOT_LISTED:
+        return "not listed";
+    default:
+        return bl_client_codec_outcome_text(outcome);
+    }
+}
+
+static void put_item(const struct bl_options *options, const struct bl_result_item *item)
+{
+    bool refused = item->outcome == BL_OUTCOME_REFUSED;
+    FILE *out = refused ? stderr : stdout;
+
+    if (refused)
+        (void)fprintf(out, "bounceline: %s ", options->command->name);
+    else
+        (void)fprintf(out, "%s ",
+                      item->outcome == BL_OUTCOME_NOT_LISTED ? options->command->name : options->command->past);
+    put_prefix(out, item->index < options->n_arguments ? options->arguments[item->index] : "?");
+    (void)fputs(": ", out);
+    if (refused)
+        bl_result_put_refusal(out, item);
+    else if (item->outcome == BL_OUTCOME_NOT_LISTED && options->command->kind == BL_UPDATE_UNEXEMPT)
+        (void)fputs("not exempt", out);
+    else
+        (void)fputs(outcome_words(item->outcome), out);
+    if (refused)
+        (void)fputc('\n', out);
+}
+
+static void show_text(const struct bl_call *call, const struct bl_result *result)
+{
+    for (size_t i = 0; i < result->n_items; i++) {
+        put_item(call->options, &result->items[i]);
+        if (result->items[i].outcome != BL_OUTCOME_REFUSED)
+            (void)fputs(i + 1 == result->n_items ? "; " : "\n", stdout);
+    }
+    if (result->n_outcomes[BL_OUTCOME_REFUSED] == 0)
+        bl_result_put_reached(stdout, result, call);
+}
+
+static void show_json(const struct bl_call *call, const struct bl_result *result, enum bl_exit code)
+{
+    struct bl_json json;
+
+    bl_json_init(&json, stdout);
+    bl_json_begin_object(&json, NULL);
+    bl_result_put_json(&json, result, call);
+    bl_json_begin_array(&json, "items");
+    for (size_t i = 0; i < result->n_items; i++) {
+        const struct bl_result_item *item = &result->items[i];
+
+        bl_json_begin_object(&json, NULL);
+        bl_json_put_text(&json, "prefix",
+                         item->index < call->options->n_arguments ? call->options->arguments[item->index] : "?");
+        bl_result_put_item_json(&json, item);
+        bl_json_end_object(&json);
+    }
+    bl_json_end_array(&json);
+    bl_json_put_int(&json, "exit_code", code);
+    bl_json_end_object(&json);
+}
+
+/* The same words for every prefix. @return owned, or NULL. */
+static struct bl_update *make_updates(const struct bl_options *options)
+{
+    struct bl_update *updates = calloc(options->n_arguments, sizeof(*updates));
+    int64_t expires_at_ms = options->for_ms == 0 ? 0 : bl_call_now_ms() + options->for_ms;
+
+    for (size_t i = 0; updates != NULL && i < options->n_arguments; i++)
+        updates[i] = (struct bl_update){
+            .kind = options->command->kind,
+            .prefix = options->arguments[i],
+            .source = options->source,
+            .reason = options->reason,
+            .code = options->code,
+            .action = options->action,
+            .expires_at_ms = expires_at_ms,
+        };
+    return updates;
+}
+
+int bl_update_run(const struct bl_options *options)
+{
+    struct bl_error_detail detail = {""};
+    struct bl_result result;
+    struct bl_update *updates = make_updates(options);
+    struct bl_batch batch = {
+        .atomic = true, .force = options->force, .updates = updates, .n_updates = options->n_arguments};
+    struct bl_call call;
+    int error;
+    int code;
+
+    if (updates == NULL)
+        return bl_call_fail(options, BL_EXIT_UNAVAILABLE, "out of memory");
+    error = bl_call_open(&call, options, &detail);
+    if (error == BL_OK) {
+        error = bl_call_apply(&call, &batch, &result, &detail);
+        bl_call_close(&call);
+    }
+    free(updates);
+    if (error != BL_OK)
+        return bl_call_fail(options, bl_call_exit(error), detail.text);
+    code = bl_result_exit(&result, options->wait);
+    if (options->json)
+        show_json(&call, &result, (enum bl_exit)code);
+    else
+        show_text(&call, &result);
+    bl_client_codec_free_result(&result);
+    return code;
+}
