@@ -31,7 +31,7 @@ int64_t bl_call_now_ms(void)
 static int load_settings(const char *config, struct bl_settings *settings, struct bl_error_detail *detail)
 {
     bl_settings_init(settings);
-    return config == NULL ? BL_OK : bl_settings_load(config, settings, detail);
+    return config == NULL ? BL_OK : bl_settings_load(config, BL_SETTINGS_CLIENT, settings, detail);
 }
 
 /* A session must never come again: a batch under a known name would get an old answer. So no randomness, no write. */

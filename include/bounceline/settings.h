@@ -9,6 +9,7 @@
 #define BL_SETTINGS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "bounceline/address.h"
@@ -105,13 +106,27 @@ struct bl_settings {
     struct bl_settings_client client;
 };
 
-/** Reads @p path into @p out; keys that are not there get their defaults. Nothing is half-read: on failure @p out is
- * untouched. @return 0, BL_ENOENT, BL_EIO, BL_EINVAL or BL_ERANGE; @p detail names file, line, key and what was
- * expected. Cost: start-up. */
-int bl_settings_load(const char *path, struct bl_settings *out, struct bl_error_detail *detail);
+/** The sections, as a mask: which of them a program can't do without. */
+enum { BL_SETTINGS_DATAPLANE = 1, BL_SETTINGS_CONTROLPLANE = 2, BL_SETTINGS_CLIENT = 4 };
 
-/** All defaults. */
+/** Reads @p path into @p out; keys that are not there get their defaults. A key without a sane default (the sample says
+ * "required") must be there when its section is, or when the section is in @p needed: BL_SETTINGS_DATAPLANE for the data
+ * plane, and so on. Nothing is half-read: on failure @p out is untouched.
+ * @return 0, BL_ENOENT, BL_EIO, BL_ENOMEM, BL_ETOOBIG, BL_EINVAL or BL_ERANGE; @p detail says
+ * "file:line: section.key: what was found, what was expected". Cost: start-up. */
+int bl_settings_load(const char *path, unsigned needed, struct bl_settings *out, struct bl_error_detail *detail);
+
+/** All defaults; required keys are empty. */
 void bl_settings_init(struct bl_settings *out);
+
+struct bl_config_section;
+
+/** The schema, for the test that holds the sample against it. @return its sections, *n of them. */
+const struct bl_config_section *bl_settings_schema(size_t *n);
+
+/** True for a name that can be said in a greeting: letters, digits and hyphens in labels of 1 to 63, dots between them,
+ * at most 255 bytes (RFC 952, RFC 1123 2.1). */
+bool bl_settings_hostname_valid(const char *hostname);
 
 /** "reader" ... ; "none" for any other value. */
 const char *bl_settings_role_text(enum bl_role role);
