@@ -1,0 +1,221 @@
+#!/bin/bash
+# Builds everything and runs every test there is. See --help.
+#
+# One line a test, with its time; a test that fails says why below its line; the last line is the sum. Everything that
+# the host has to lend (huge pages, namespaces) is given back at the end, or by the next run after a kill -9.
+# Exit: 0 nothing failed, 1 something did, 2 usage.
+set -euo pipefail
+
+TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+for part in common packages build network; do
+    # shellcheck disable=SC1090  # dataplane/lab/*.sh, each checked as a file of its own
+    . "$TESTS/../dataplane/lab/$part.sh"
+done
+
+SKIP_CODE=77
+E2E_SECONDS=420
+HUGEPAGES=512
+LONG=no
+QUICK=no
+ONLY=''
+N_PASSED=0
+N_FAILED=0
+N_SKIPPED=0
+STATE=''
+LOG=''
+
+usage() {
+    cat <<'EOT'
+Usage: tests/run.sh [--quick | --long] [--only PATTERN]
+
+Installs the Debian packages that are missing, builds the release (build/) and with AddressSanitizer and
+UndefinedBehaviorSanitizer (build/asan/), and runs the checks of the sources, the unit tests in both builds, and the end
+to end tests in network namespaces with real mail servers. Must run as root.
+
+  --quick         the release build, checks and unit tests only
+  --long          also what takes hours: the fuzzers, and the long form of the end to end tests
+  --only PATTERN  only tests whose name matches the regular expression
+  --help          this text
+
+The last line is "N passed, N failed, N skipped"; the exit code is 1 if any failed.
+EOT
+}
+
+parse_options() {
+    while (($# > 0)); do
+        case $1 in
+            --quick) QUICK=yes ;;
+            --long) LONG=yes ;;
+            --only)
+                (($# > 1)) || { printf 'run.sh: --only expects a pattern\n' >&2; exit 2; }
+                ONLY=$2
+                shift
+                ;;
+            --help | -h)
+                usage
+                exit 0
+                ;;
+            *)
+                printf 'run.sh: %s is not an option: see tests/run.sh --help\n' "$1" >&2
+                exit 2
+                ;;
+        esac
+        shift
+    done
+}
+
+# report passed|failed|skipped NAME SECONDS [WHY]
+report() {
+    say "$(printf '%-8s %-52s %8s s  %s' "$1" "$2" "$3" "${4:-}" | sed 's/ *$//')"
+    case $1 in
+        passed) N_PASSED=$((N_PASSED + 1)) ;;
+        failed) N_FAILED=$((N_FAILED + 1)) ;;
+        skipped) N_SKIPPED=$((N_SKIPPED + 1)) ;;
+    esac
+}
+
+wanted() {
+    [[ -z $ONLY || $1 =~ $ONLY ]]
+}
+
+# elapsed START_MS: seconds since then, with one decimal.
+elapsed() {
+    local ms=$(($(now_ms) - $1))
+    printf '%d.%d' "$((ms / 1000))" "$((ms % 1000 / 100))"
+}
+
+# run_test NAME COMMAND...: one test that is one command; its words are shown when it fails.
+run_test() {
+    local name=$1 start status=0
+    shift
+    wanted "$name" || return 0
+    progress "$name"
+    start=$(now_ms)
+    "$@" >"$LOG" 2>&1 </dev/null || status=$?
+    case $status in
+        0) report passed "$name" "$(elapsed "$start")" "$(grep -oE 'median .*' "$LOG" | head -n 1 || true)" ;;
+        "$SKIP_CODE") report skipped "$name" "$(elapsed "$start")" "$(tail -n 1 "$LOG")" ;;
+        *)
+            report failed "$name" "$(elapsed "$start")" "exit $status"
+            tail -n 60 "$LOG" | sed 's/^/    /'
+            ;;
+    esac
+}
+
+# build NAME PRESET FOLDER: a build is a test too; false when it failed.
+build() {
+    local start
+    start=$(now_ms)
+    if build_preset "$2" "$3" -DBL_TESTS=ON; then
+        report passed "$1" "$(elapsed "$start")"
+    else
+        report failed "$1" "$(elapsed "$start")"
+        return 1
+    fi
+}
+
+# unit_tests FOLDER LABEL: ctest's lines become ours as they come.
+unit_tests() {
+    local line name
+    local passed='Test +#[0-9]+: ([^ ]+) [. ]*Passed +([0-9.]+) sec'
+    local failed='Test +#[0-9]+: ([^ ]+) [. ]*(\*\*\*[A-Za-z ]+[a-z]|[A-Z][A-Za-z ]+) +([0-9.]+) sec'
+    while IFS= read -r line; do
+        if [[ $line =~ $passed ]]; then
+            report passed "${BASH_REMATCH[1]} ($2)" "${BASH_REMATCH[2]}"
+        elif [[ $line =~ $failed ]]; then
+            name=${BASH_REMATCH[1]}
+            if [[ ${BASH_REMATCH[2]} == *Skipped* ]]; then
+                report skipped "$name ($2)" "${BASH_REMATCH[3]}"
+            else
+                report failed "$name ($2)" "${BASH_REMATCH[3]}" "${BASH_REMATCH[2]//\*/}"
+            fi
+        elif [[ $line =~ ^\ *[0-9]+/[0-9]+\ Test || $line =~ ^(Test project|\ +Start\ |Total|$) ]]; then
+            continue
+        elif [[ $line =~ ^[0-9]+%\ tests\ passed ]]; then
+            break
+        else
+            printf '    %s\n' "$line"
+        fi
+    done < <(ctest --test-dir "$1" -j "$(nproc)" --output-on-failure ${ONLY:+-R "$ONLY"} 2>&1 || true)
+}
+
+# end_to_end LABEL BUILD [PATTERN]: every tests/e2e/test_*.py, with the programs of that build.
+end_to_end() {
+    local file name
+    for file in "$TESTS"/e2e/test_*.py; do
+        name=$(basename "$file" .py)
+        [[ $name =~ ${3:-.} ]] || continue
+        run_test "e2e/$name ($1)" env BL_BUILD="$2" BL_SOURCE="$BL_ROOT" ${LONG_ENV:+"$LONG_ENV"} \
+            timeout --kill-after=10 "$E2E_SECONDS" /usr/bin/python3 -B "$file"
+    done
+}
+
+# Each fuzzer for ten minutes on a copy of its corpus; what it finds stays in build/fuzz for a person.
+fuzzers() {
+    local file name
+    build "build/fuzz" fuzz "$BL_BUILD/fuzz" || return 0
+    for file in "$TESTS"/fuzz/fuzz_*.c; do
+        name=$(basename "$file" .c)
+        mkdir -p "$BL_BUILD/fuzz/corpus/$name"
+        cp -n "$TESTS/fuzz/corpus/$name"/* "$BL_BUILD/fuzz/corpus/$name/" 2>/dev/null || true
+        run_test "fuzz/$name (libFuzzer, 10 minutes)" "$(find "$BL_BUILD/fuzz" -type f -name "$name" -perm -u+x)" \
+            -max_total_time=600 -artifact_prefix="$BL_BUILD/fuzz/" "$BL_BUILD/fuzz/corpus/$name"
+    done
+}
+
+checks() {
+    local check
+    for check in format shell python includes sizes words readme; do
+        run_test "lint/$check" "$TESTS/lint.sh" "$check"
+    done
+}
+
+cleanup() {
+    local status=$?
+    trap - EXIT INT TERM HUP
+    rm -f "$LOG"
+    if [[ -n $STATE ]]; then lab_end "$STATE"; fi
+    exit "$status"
+}
+
+prepare() {
+    packages_install build lab test
+    lab_sweep
+    trap cleanup EXIT
+    trap 'exit 130' INT TERM HUP
+    LOG=$(mktemp)
+    STATE=$(lab_create $$)
+    if ! hugepages_take "$STATE" "$HUGEPAGES"; then
+        say "Fewer than $HUGEPAGES huge pages to be had: the data plane runs on ordinary memory."
+    fi
+    LONG_ENV=''
+    if [[ $LONG == yes ]]; then
+        LONG_ENV=BL_LONG=1
+        E2E_SECONDS=14400
+    fi
+}
+
+main() {
+    local start built=yes asan=yes
+    parse_options "$@"
+    require_root "tests/run.sh $*"
+    start=$(now_ms)
+    prepare
+    checks
+    build "build/release" release "$BL_BUILD" || built=no
+    if [[ $QUICK == yes ]]; then
+        asan=no
+    else
+        build "build/asan" asan "$BL_BUILD/asan" || asan=no
+    fi
+    if [[ $built == yes ]]; then unit_tests "$BL_BUILD" release; fi
+    if [[ $asan == yes ]]; then unit_tests "$BL_BUILD/asan" asan; fi
+    if [[ $built == yes && $QUICK == no ]]; then end_to_end release "$BL_BUILD"; fi
+    if [[ $asan == yes ]]; then end_to_end asan "$BL_BUILD/asan" '^test_dataplane'; fi
+    if [[ $LONG == yes ]]; then fuzzers; fi
+    say "Everything took $(elapsed "$start") s."
+    printf '%s passed, %s failed, %s skipped\n' "$N_PASSED" "$N_FAILED" "$N_SKIPPED"
+    ((N_FAILED == 0))
+}
+
+main "$@"
