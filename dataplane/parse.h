@@ -37,6 +37,7 @@ struct bl_packet {
     uint8_t status;          /**< enum bl_parse_status */
     uint8_t family;          /**< enum bl_family; BL_FAMILY_NONE: addresses not readable */
     uint8_t tcp_flags;       /**< BL_TCP_* */
+    bool link_group;         /**< to or from a group MAC address: nothing may be answered to it (RFC 1122, 4.2.3.10) */
     uint16_t l3_offset;      /**< of the IP header from the frame's start: 14 and 4 for each tag */
     uint16_t l4_offset;      /**< of the TCP header */
     uint16_t payload_offset; /**< of the TCP payload */
@@ -55,6 +56,8 @@ struct bl_packet {
         struct bl_ip6 destination_ip6;
     };
 };
+
+_Static_assert(sizeof(struct bl_packet) == 64, "a burst of records is walked several times: one cache line each");
 
 /** Fills @p packet from the frame (borrowed). Always sets status and family. */
 void bl_parse_frame(const uint8_t *frame, size_t length, struct bl_packet *packet);

@@ -25,16 +25,16 @@ enum { BL_REJECT_EPOCH_S = 1024 };
 
 /** Immutable while workers run; shared by all. */
 struct bl_reject_rules {
-    struct bl_siphash_key cookie_key; /**< from getrandom or the key file; never zero */
-    uint8_t stage;                    /**< enum bl_stage: 550 at RCPT, or at MAIL */
-    uint8_t starttls;                 /**< enum bl_starttls */
+    struct bl_siphash_key cookie_key;    /**< from getrandom or the key file; never zero */
+    uint8_t stage;                       /**< enum bl_stage: 550 at RCPT, or at MAIL */
+    uint8_t starttls;                    /**< enum bl_starttls */
     char hostname[BL_SETTINGS_TEXT_MAX]; /**< checked by bl_reject_rules_validate */
 };
 
 /** The answer to one segment. flags == 0: send nothing. */
 struct bl_reply {
-    uint8_t flags;            /**< BL_TCP_* of the answer */
-    uint16_t mss;             /**< the MSS option of a SYN-ACK; 0: no option */
+    uint8_t flags; /**< BL_TCP_* of the answer */
+    uint16_t mss;  /**< the MSS option of a SYN-ACK; 0: no option */
     uint32_t sequence;
     uint32_t acknowledgement;
     uint16_t window;
@@ -55,11 +55,12 @@ enum bl_reason bl_reject_answer(const struct bl_reject_rules *rules, const struc
                                 const struct bl_packet *packet, const uint8_t *payload, uint64_t now_s,
                                 struct bl_reply *reply);
 
-/** The RST,ACK of the action `reset` (RFC 9293, 3.10.7.1): never for a RST. Sets flags to 0 when there is none. */
+/** The RST,ACK of the action `reset` (RFC 9293, 3.10.7.1): never for a RST, a SYN-ACK or odd flags. Sets flags to 0
+ * when there is none. @return RESET_ACTION, DROP_UNANSWERABLE or DROP_FLAGS. */
 enum bl_reason bl_reject_reset(const struct bl_packet *packet, struct bl_reply *reply);
 
 /** False for sources and destinations that must get no answer: broadcast, multicast, unspecified, loopback,
- * link-local IPv4, source equal to destination. */
+ * link-local and reserved (240/4) IPv4, IPv4-mapped IPv6, source equal to destination, and any group MAC address. */
 bool bl_reject_answerable(const struct bl_packet *packet);
 
 #endif

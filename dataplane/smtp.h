@@ -22,11 +22,11 @@ struct bl_smtp_script {
 };
 
 struct bl_smtp_answer {
-    size_t consumed;  /**< bytes of input answered: ends at a line's end, or is everything */
-    size_t written;   /**< bytes of the answer */
-    bool bounced;     /**< the 550 is in it */
-    bool quit;        /**< QUIT was answered: close */
-    bool partial;     /**< the rest, without a line's end, was consumed without an answer */
+    size_t consumed; /**< bytes of input answered: ends at a line's end, or is everything */
+    size_t written;  /**< bytes of the answer */
+    bool bounced;    /**< the 550 is in it */
+    bool quit;       /**< QUIT was answered: close */
+    bool partial;    /**< the rest, without a line's end, was consumed without an answer */
 };
 
 /** Writes "220 <name> ESMTP". @return bytes written, 0 when @p room is too small. */

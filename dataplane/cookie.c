@@ -1,0 +1,51 @@
+/* The cookie in our initial sequence number; see cookie.h.
+ *
+ * The hashed record holds source, destination, ports and epoch in whole words: no padding, and of another length in
+ * each family, so that no two connections share one. A standby pair must agree on it to the bit: its layout is as fixed
+ * as a wire format. */
+#include "dataplane/cookie.h"
+
+struct cookie_ipv4 {
+    uint32_t source;
+    uint32_t destination;
+    uint32_t ports;
+    uint32_t epoch;
+};
+
+struct cookie_ipv6 {
+    struct bl_ip6 source;
+    struct bl_ip6 destination;
+    uint32_t ports;
+    uint32_t epoch;
+};
+
+_Static_assert(sizeof(struct cookie_ipv4) == 16 && sizeof(struct cookie_ipv6) == 40, "padding would be hashed");
+
+uint32_t bl_cookie_isn(const struct bl_siphash_key *key, const struct bl_packet *packet, uint64_t epoch)
+{
+    uint32_t ports = ((uint32_t)packet->source_port << 16) | packet->destination_port;
+
+    if (packet->family == BL_FAMILY_IPV4) {
+        struct cookie_ipv4 record = {packet->source_ip4, packet->destination_ip4, ports, (uint32_t)epoch};
+
+        return (uint32_t)bl_siphash(key, &record, sizeof(record));
+    }
+    struct cookie_ipv6 record = {packet->source_ip6, packet->destination_ip6, ports, (uint32_t)epoch};
+
+    return (uint32_t)bl_siphash(key, &record, sizeof(record));
+}
+
+bool bl_cookie_verify(const struct bl_siphash_key *key, const struct bl_packet *packet, uint64_t epoch,
+                      uint32_t *offset)
+{
+    /* The current epoch first: most dialogues end within seconds. */
+    for (unsigned age = 0; age < 2; age++) {
+        uint32_t candidate = packet->acknowledgement - bl_cookie_isn(key, packet, epoch - age) - 1;
+
+        if (candidate < BL_COOKIE_OFFSET_MAX) {
+            *offset = candidate;
+            return true;
+        }
+    }
+    return false;
+}
