@@ -46,30 +46,41 @@ static int name_session(struct bl_call *call, struct bl_error_detail *detail)
     return BL_OK;
 }
 
-int bl_call_open(struct bl_call *call, const struct bl_options *options, struct bl_error_detail *detail)
+/* The path, in the order that call.h says. */
+static const char *choose_socket(const struct bl_options *options, const struct bl_settings *settings)
+{
+    const char *environment = getenv("BOUNCELINE_SOCKET");
+
+    if (options->socket != NULL)
+        return options->socket;
+    if (options->config == NULL && environment != NULL && environment[0] != '\0')
+        return environment;
+    return settings->client.socket;
+}
+
+enum bl_exit bl_call_open(struct bl_call *call, const struct bl_options *options)
 {
     struct bl_settings *settings = malloc(sizeof(*settings)); /* too large for a careful stack */
-    const char *environment = getenv("BOUNCELINE_SOCKET");
-    const char *path;
-    int error;
+    struct bl_error_detail detail = {""};
+    enum bl_exit code = BL_EXIT_DONE;
 
     *call = (struct bl_call){.options = options};
     if (settings == NULL)
-        return bl_error_set(detail, BL_ENOMEM, "out of memory");
-    error = load_settings(options->config, settings, detail);
-    if (error == BL_OK)
-        error = name_session(call, detail);
-    if (error == BL_OK) {
-        path = settings->client.socket;
-        if (options->socket != NULL)
-            path = options->socket;
-        else if (options->config == NULL && environment != NULL && environment[0] != '\0')
-            path = environment;
+        return bl_call_fail(options, BL_EXIT_UNAVAILABLE, "out of memory");
+    if (load_settings(options->config, settings, &detail) != BL_OK) {
+        code = bl_call_fail(options, BL_EXIT_USAGE, detail.text);
+    } else if (name_session(call, &detail) != BL_OK) {
+        code = bl_call_fail(options, BL_EXIT_UNAVAILABLE, detail.text);
+    } else {
+        int error = bl_client_open(&call->client, choose_socket(options, settings), &detail);
+
+        /* What is refused before a connection is made is the path itself. */
+        if (error != BL_OK)
+            code = bl_call_fail(options, error == BL_EINVAL ? BL_EXIT_USAGE : BL_EXIT_UNAVAILABLE, detail.text);
         call->deadline_ms = options->deadline_ms != 0 ? options->deadline_ms : settings->client.deadline_ms;
-        error = bl_client_open(&call->client, path, detail);
     }
     free(settings);
-    return error;
+    return code;
 }
 
 void bl_call_close(struct bl_call *call)
@@ -179,7 +190,7 @@ enum bl_exit bl_call_exit(int error)
     }
 }
 
-int bl_call_fail(const struct bl_options *options, enum bl_exit code, const char *text)
+enum bl_exit bl_call_fail(const struct bl_options *options, enum bl_exit code, const char *text)
 {
     (void)fputs("bounceline: ", stderr);
     bl_text_put(stderr, text);

@@ -23,8 +23,8 @@ struct bl_call {
 };
 
 /** Finds the socket (--socket, client.socket of --config, $BOUNCELINE_SOCKET, the default) and the deadline, connects.
- * @return BL_OK or an error with its cause; bl_call_close is due only after BL_OK. */
-int bl_call_open(struct bl_call *call, const struct bl_options *options, struct bl_error_detail *detail);
+ * @return BL_EXIT_DONE, or the exit code after the cause was said; bl_call_close is due only after BL_EXIT_DONE. */
+enum bl_exit bl_call_open(struct bl_call *call, const struct bl_options *options);
 void bl_call_close(struct bl_call *call);
 
 /** Sends one batch; session and sequence are set here. @return as bl_client_call; free @p out with its function. */
@@ -37,7 +37,7 @@ enum bl_exit bl_call_exit(int error);
 
 /** Says "bounceline: text" on stderr, escaped, and with --json {"error":text,"exit_code":N} on stdout.
  * @return @p code. */
-int bl_call_fail(const struct bl_options *options, enum bl_exit code, const char *text);
+enum bl_exit bl_call_fail(const struct bl_options *options, enum bl_exit code, const char *text);
 
 /** Milliseconds since 1970. */
 int64_t bl_call_now_ms(void);

@@ -40,7 +40,7 @@ static int encode(const ProtobufCMessage *message, uint8_t **out, size_t *length
     *length = protobuf_c_message_get_packed_size(message);
     if (*length > BL_CLIENT_MESSAGE_BYTES_MAX)
         return bl_error_set(detail, BL_ETOOBIG,
-                            "takes %zu bytes as one message: expected at most %d (32 MiB, about 6 million IPv4 "
+                            "takes %zu bytes as one message: expected at most %d (32 MiB, about 8 million IPv4 "
                             "addresses): split it",
                             *length, BL_CLIENT_MESSAGE_BYTES_MAX);
     *out = malloc(*length == 0 ? 1 : *length);

@@ -300,12 +300,12 @@ static int deliver(struct import *import)
     struct bl_result result;
     struct bl_call call;
     enum bl_exit code;
-    int error = bl_call_open(&call, import->options, &import->detail);
+    int error;
 
-    if (error != BL_OK) {
-        bl_progress_fini(&import->progress);
-        return bl_call_fail(import->options, bl_call_exit(error), import->detail.text);
-    }
+    bl_progress_fini(&import->progress);
+    code = bl_call_open(&call, import->options);
+    if (code != BL_EXIT_DONE)
+        return code;
     /* A million prefixes take seconds to judge and to write. */
     if (import->options->deadline_ms == 0 && call.deadline_ms < DEADLINE_MIN_MS)
         call.deadline_ms = DEADLINE_MIN_MS;

@@ -115,7 +115,7 @@ static void lookup_json(struct bl_json *json, const struct bl_lookup *lookup)
     bl_json_end_object(json);
 }
 
-static int show_all(const struct bl_options *options, const struct bl_lookup *lookups)
+static enum bl_exit show_all(const struct bl_options *options, const struct bl_lookup *lookups)
 {
     enum bl_exit code = BL_EXIT_DONE;
     struct bl_json json;
@@ -145,23 +145,22 @@ int bl_lookup_run(const struct bl_options *options)
     struct bl_error_detail detail = {""};
     struct bl_lookup *lookups = calloc(options->n_arguments, sizeof(*lookups));
     struct bl_call call;
-    size_t n_lookups = 0;
-    int error;
-    int code;
+    enum bl_exit code;
+    int error = BL_OK;
 
     if (lookups == NULL)
         return bl_call_fail(options, BL_EXIT_UNAVAILABLE, "out of memory");
-    error = bl_call_open(&call, options, &detail);
-    if (error == BL_OK) {
-        for (; error == BL_OK && n_lookups < options->n_arguments; n_lookups++)
-            error = bl_call_lookup(&call, options->arguments[n_lookups], &lookups[n_lookups], &detail);
+    code = bl_call_open(&call, options);
+    if (code == BL_EXIT_DONE) {
+        for (size_t i = 0; error == BL_OK && i < options->n_arguments; i++)
+            error = bl_call_lookup(&call, options->arguments[i], &lookups[i], &detail);
         bl_call_close(&call);
+        if (error == BL_OK)
+            code = show_all(options, lookups);
+        else
+            code = bl_call_fail(options, bl_call_exit(error), detail.text);
     }
-    if (error == BL_OK)
-        code = show_all(options, lookups);
-    else
-        code = bl_call_fail(options, bl_call_exit(error), detail.text);
-    for (size_t i = 0; i < n_lookups; i++)
+    for (size_t i = 0; i < options->n_arguments; i++)
         bl_client_codec_free_lookup(&lookups[i]);
     free(lookups);
     return code;

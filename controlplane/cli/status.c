@@ -205,12 +205,13 @@ int bl_status_run(const struct bl_options *options)
     struct bl_error_detail detail = {""};
     struct bl_status status;
     struct bl_call call;
-    int error = bl_call_open(&call, options, &detail);
+    enum bl_exit code = bl_call_open(&call, options);
+    int error;
 
-    if (error == BL_OK) {
-        error = bl_call_status(&call, &status, &detail);
-        bl_call_close(&call);
-    }
+    if (code != BL_EXIT_DONE)
+        return code;
+    error = bl_call_status(&call, &status, &detail);
+    bl_call_close(&call);
     if (error != BL_OK)
         return bl_call_fail(options, bl_call_exit(error), detail.text);
     if (options->json) {

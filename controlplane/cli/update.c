@@ -91,13 +91,19 @@ static void show_json(const struct bl_call *call, const struct bl_result *result
     bl_json_end_object(&json);
 }
 
-/* The same words for every prefix. @return owned, or NULL. */
-static struct bl_update *make_updates(const struct bl_options *options)
+/* One batch: the same words for every prefix. */
+static int apply(struct bl_call *call, struct bl_result *result, struct bl_error_detail *detail)
 {
+    const struct bl_options *options = call->options;
     struct bl_update *updates = calloc(options->n_arguments, sizeof(*updates));
+    struct bl_batch batch = {
+        .atomic = true, .force = options->force, .updates = updates, .n_updates = options->n_arguments};
     int64_t expires_at_ms = options->for_ms == 0 ? 0 : bl_call_now_ms() + options->for_ms;
+    int error;
 
-    for (size_t i = 0; updates != NULL && i < options->n_arguments; i++)
+    if (updates == NULL)
+        return bl_error_set(detail, BL_ENOMEM, "out of memory");
+    for (size_t i = 0; i < options->n_arguments; i++)
         updates[i] = (struct bl_update){
             .kind = options->command->kind,
             .prefix = options->arguments[i],
@@ -107,33 +113,28 @@ static struct bl_update *make_updates(const struct bl_options *options)
             .action = options->action,
             .expires_at_ms = expires_at_ms,
         };
-    return updates;
+    error = bl_call_apply(call, &batch, result, detail);
+    free(updates);
+    return error;
 }
 
 int bl_update_run(const struct bl_options *options)
 {
     struct bl_error_detail detail = {""};
     struct bl_result result;
-    struct bl_update *updates = make_updates(options);
-    struct bl_batch batch = {
-        .atomic = true, .force = options->force, .updates = updates, .n_updates = options->n_arguments};
     struct bl_call call;
+    enum bl_exit code = bl_call_open(&call, options);
     int error;
-    int code;
 
-    if (updates == NULL)
-        return bl_call_fail(options, BL_EXIT_UNAVAILABLE, "out of memory");
-    error = bl_call_open(&call, options, &detail);
-    if (error == BL_OK) {
-        error = bl_call_apply(&call, &batch, &result, &detail);
-        bl_call_close(&call);
-    }
-    free(updates);
+    if (code != BL_EXIT_DONE)
+        return code;
+    error = apply(&call, &result, &detail);
+    bl_call_close(&call);
     if (error != BL_OK)
         return bl_call_fail(options, bl_call_exit(error), detail.text);
     code = bl_result_exit(&result, options->wait);
     if (options->json)
-        show_json(&call, &result, (enum bl_exit)code);
+        show_json(&call, &result, code);
     else
         show_text(&call, &result);
     bl_client_codec_free_result(&result);
