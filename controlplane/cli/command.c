@@ -45,7 +45,6 @@ static const struct argp_option import_options[] = {OPTION_CODE,   OPTION_REASON
                                                     OPTION_ACTION, OPTION_FORCE,  {0}};
 static const struct argp_option status_options[] = {
     {"all", BL_OPTION_ALL, NULL, 0, "show the counters that are zero, too", 1}, {0}};
-static const struct argp_option no_options[] = {{0}};
 
 /* One text for the four updates: their answers are alike. */
 #define UPDATE_HELP \
@@ -109,7 +108,6 @@ const struct bl_command bl_command_table[] = {
         .summary = "take exemptions back",
         .arguments = "PREFIX...",
         .help = "Takes the exemption of each PREFIX back. Exit code 1 also where there is none." UPDATE_HELP,
-        .options = no_options,
         .arguments_min = 1,
         .arguments_max = 1024,
         .takes_prefixes = true,
@@ -130,7 +128,6 @@ const struct bl_command bl_command_table[] = {
             "code, reason, observed_at_ms, expires_at_ms (0: never), self_service, action, actor, serial, effective "
             "and suppressed) and exit_code. kind is exemption, operator_listing, listing or delist. A failure prints "
             "error and exit_code.\n",
-        .options = no_options,
         .arguments_min = 1,
         .arguments_max = 1024,
         .takes_prefixes = true,

@@ -31,10 +31,10 @@ enum { BL_COMMAND_REASON_MAX = 200 };
 
 struct bl_command {
     const char *name;
-    const char *summary;   /**< one line of `bounceline --help` */
-    const char *arguments; /**< "PREFIX..." */
-    const char *help;      /**< argp's doc: what comes behind \v stands behind the options */
-    const struct argp_option *options;
+    const char *summary;               /**< one line of `bounceline --help` */
+    const char *arguments;             /**< "PREFIX..." */
+    const char *help;                  /**< argp's doc: what comes behind \v stands behind the options */
+    const struct argp_option *options; /**< NULL: only the global ones (glibc leaks for an empty list) */
     size_t arguments_min;
     size_t arguments_max;
     bool takes_prefixes;      /**< every argument is an address or a prefix */
