@@ -46,11 +46,14 @@ START_TEST(nests_and_separates)
     bl_json_put_null(&json, "neither");
     bl_json_end_object(&json);
     bl_json_end_array(&json);
+    bl_json_begin_array(&json, "more");
+    bl_json_put_text(&json, NULL, "x");
+    bl_json_end_array(&json);
     bl_json_put_hex(&json, "epoch", 0xabc);
     bl_json_put_digest(&json, "digest", 1, UINT64_MAX);
     bl_json_end_object(&json);
     expect(out, "{\"none\":[],\"some\":[18446744073709551615,-9223372036854775808,{},"
-                "{\"yes\":true,\"no\":false,\"neither\":null}],\"epoch\":\"0000000000000abc\","
+                "{\"yes\":true,\"no\":false,\"neither\":null}],\"more\":[\"x\"],\"epoch\":\"0000000000000abc\","
                 "\"digest\":\"0000000000000001ffffffffffffffff\"}\n");
 }
 END_TEST
