@@ -23,6 +23,9 @@ enum {
     BL_SETTINGS_PREFIXES_MAX = 256,
 };
 
+/** The source of operators' listings (record.h knows it as BL_RECORD_OPERATOR): no feed may have the name. */
+#define BL_SETTINGS_OPERATOR "operator"
+
 enum bl_poll { BL_POLL_ADAPTIVE, BL_POLL_BUSY };
 enum bl_stage { BL_STAGE_RCPT, BL_STAGE_MAIL };
 enum bl_starttls { BL_STARTTLS_HIDE, BL_STARTTLS_REFUSE };

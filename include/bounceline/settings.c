@@ -1,0 +1,376 @@
+/* The schema of bounceline.yaml, and the checks that belong to meaning rather than to type; see settings.h.
+ *
+ * The sample dataplane/bounceline.yaml says what each key is for; tests/include/test_settings.c holds the two against
+ * each other. What goes into an SMTP line (hostname, url) is checked here, so that no program can start with a name or a
+ * URL that would break or overflow it. */
+#include "bounceline/settings.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bounceline/config.h"
+
+/* struct sockaddr_un has 108 bytes. */
+enum { SOCKET_PATH_MAX = 107 };
+
+enum { LABEL_MAX = 63, HOSTNAME_MAX = 255 };
+
+static bool is_alphanumeric(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+bool bl_settings_hostname_valid(const char *hostname)
+{
+    const char *at = hostname;
+
+    if (strnlen(hostname, HOSTNAME_MAX + 1) > HOSTNAME_MAX)
+        return false;
+    for (;;) {
+        const char *label = at;
+
+        while (is_alphanumeric(*at) || *at == '-')
+            at++;
+        if (at == label || at - label > LABEL_MAX || *label == '-' || at[-1] == '-')
+            return false;
+        if (*at == '\0')
+            return true;
+        if (*at++ != '.')
+            return false;
+    }
+}
+
+static int check_hostname(const char *text, struct bl_error_detail *detail)
+{
+    if (bl_settings_hostname_valid(text))
+        return BL_OK;
+    return bl_error_set(detail, BL_EINVAL,
+                        "found '%.60s', expected a host name: letters, digits and hyphens in labels of 1 to 63, with "
+                        "dots between them, at most %d bytes",
+                        text, HOSTNAME_MAX);
+}
+
+/* Names go to logs, to the wire and to the command line. */
+static int check_name(const char *text, struct bl_error_detail *detail)
+{
+    const char *at = text;
+
+    while (is_alphanumeric(*at) || *at == '-' || *at == '_' || *at == '.')
+        at++;
+    if (*at == '\0' && at != text)
+        return BL_OK;
+    return bl_error_set(detail, BL_EINVAL, "found '%.60s', expected a name of letters, digits, '-', '_' and '.'", text);
+}
+
+static int check_optional_name(const char *text, struct bl_error_detail *detail)
+{
+    return text[0] == '\0' ? BL_OK : check_name(text, detail);
+}
+
+/* The forms of a port are port.c's to read; here it must be one word. */
+static int check_port(const char *text, struct bl_error_detail *detail)
+{
+    if (text[0] != '\0' && strchr(text, ' ') == NULL)
+        return BL_OK;
+    return bl_error_set(detail, BL_EINVAL,
+                        "found '%.60s', expected a port without spaces, such as eth1 or 0000:01:00.0", text);
+}
+
+/* A daemon's working directory is nobody's business. */
+static int check_path(const char *text, struct bl_error_detail *detail)
+{
+    if (text[0] == '/')
+        return BL_OK;
+    return bl_error_set(detail, BL_EINVAL, "found '%.60s', expected a path that starts with /", text);
+}
+
+static int check_optional_path(const char *text, struct bl_error_detail *detail)
+{
+    return text[0] == '\0' ? BL_OK : check_path(text, detail);
+}
+
+static int check_socket(const char *text, struct bl_error_detail *detail)
+{
+    if (strlen(text) > SOCKET_PATH_MAX)
+        return bl_error_set(detail, BL_ERANGE,
+                            "found a path of %zu bytes, expected at most %d: a socket's name takes no more",
+                            strlen(text), SOCKET_PATH_MAX);
+    return check_path(text, detail);
+}
+
+/* EAL's own syntax; EAL reads it. This keeps spaces and further options out. */
+static int check_lcores(const char *text, struct bl_error_detail *detail)
+{
+    if (text[strspn(text, "0123456789,@()-")] == '\0')
+        return BL_OK;
+    return bl_error_set(detail, BL_EINVAL, "found '%.60s', expected EAL's lcore list, such as 0@0,1@2,2@4", text);
+}
+
+static int check_url(const char *text, struct bl_error_detail *detail)
+{
+    static const char prefix[] = "url: ";
+    struct bl_class class = {.code = BL_CLASS_CODE_MAX, .action = BL_ACTION_REJECT};
+    struct bl_error_detail cause;
+    const char *said = cause.text;
+    int error;
+
+    if (strlen(text) > BL_CLASS_URL_MAX)
+        return bl_error_set(detail, BL_ERANGE, "found %zu bytes, expected at most %d", strlen(text), BL_CLASS_URL_MAX);
+    memcpy(class.url, text, strlen(text) + 1);
+    error = bl_class_validate(&class, &cause);
+    if (error == BL_OK)
+        return BL_OK;
+    if (strncmp(said, prefix, sizeof(prefix) - 1) == 0)
+        said += sizeof(prefix) - 1; /* the key's name stands in front already */
+    return bl_error_set(detail, error, "found '%.60s': %s", text, said);
+}
+
+static int check_optional_url(const char *text, struct bl_error_detail *detail)
+{
+    return text[0] == '\0' ? BL_OK : check_url(text, detail);
+}
+
+static int check_smtp_port(const char *text, struct bl_error_detail *detail)
+{
+    if (strcmp(text, "465") != 0)
+        return BL_OK;
+    return bl_error_set(detail, BL_EINVAL,
+                        "found '465', expected a port where SMTP starts in plain text: behind TLS "
+                        "nobody would see the 550");
+}
+
+/* An IPv6 address without a length would mean a unit that another key sets: here it must say its length. */
+static int parse_own_network(const char *text, void *element, struct bl_error_detail *detail)
+{
+    if (strchr(text, ':') != NULL && strchr(text, '/') == NULL)
+        return bl_error_set(detail, BL_EINVAL, "found '%.60s', expected a length behind an IPv6 address, such as /64",
+                            text);
+    return bl_address_parse_prefix(text, 128, element, detail);
+}
+
+static const struct bl_config_choice polls[] = {{"adaptive", BL_POLL_ADAPTIVE}, {"busy", BL_POLL_BUSY}, {0}};
+static const struct bl_config_choice stages[] = {{"rcpt", BL_STAGE_RCPT}, {"mail", BL_STAGE_MAIL}, {0}};
+static const struct bl_config_choice starttls[] = {{"hide", BL_STARTTLS_HIDE}, {"refuse", BL_STARTTLS_REFUSE}, {0}};
+static const struct bl_config_choice hugepages[] = {
+    {"auto", BL_HUGEPAGES_AUTO}, {"on", BL_HUGEPAGES_ON}, {"off", BL_HUGEPAGES_OFF}, {0}};
+static const struct bl_config_choice actions[] = {{"reject", BL_ACTION_REJECT},
+                                                  {"reset", BL_ACTION_RESET},
+                                                  {"drop", BL_ACTION_DROP},
+                                                  {"monitor", BL_ACTION_MONITOR},
+                                                  {0}};
+static const struct bl_config_choice roles[] = {{"reader", BL_ROLE_READER},
+                                                {"delister", BL_ROLE_DELISTER},
+                                                {"feeder", BL_ROLE_FEEDER},
+                                                {"admin", BL_ROLE_ADMIN},
+                                                {0}};
+
+/* Where a key's value goes; a list's first element and its count. */
+#define PLACE(type, member) .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)
+#define LIST(type, member) \
+    .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member[0]), \
+    .count_offset = offsetof(struct type, n_##member), \
+    .n_elements_max = sizeof(((struct type *)0)->member) / sizeof(((struct type *)0)->member[0])
+
+#define PLACE_D(member) PLACE(bl_settings_dataplane, member)
+#define PLACE_C(member) PLACE(bl_settings_controlplane, member)
+#define PLACE_S(member) PLACE(bl_settings_source, member)
+#define PLACE_A(member) PLACE(bl_settings_actor, member)
+
+static const struct bl_config_key dataplane_keys[] = {
+    {"name", BL_CONFIG_TEXT, PLACE_D(name), .initial = "dataplane", .check = check_name},
+    {"wan", BL_CONFIG_TEXT, PLACE_D(wan), .required = true, .check = check_port},
+    {"lan", BL_CONFIG_TEXT, PLACE_D(lan), .required = true, .check = check_port},
+    {"hostname", BL_CONFIG_TEXT, PLACE_D(hostname), .required = true, .check = check_hostname},
+    {"protected_ports", BL_CONFIG_INTEGERS, LIST(bl_settings_dataplane, protected_ports), .initial = "25", .min = 1,
+     .max = 65535, .check = check_smtp_port},
+    {"stage", BL_CONFIG_ENUM, PLACE_D(stage), .initial = "rcpt", .choices = stages},
+    {"starttls", BL_CONFIG_ENUM, PLACE_D(starttls), .initial = "hide", .choices = starttls},
+    {"cookie_key_file", BL_CONFIG_TEXT, PLACE_D(cookie_key_file), .check = check_optional_path},
+    {"sync_socket", BL_CONFIG_TEXT, PLACE_D(sync_socket), .initial = "/run/bounceline/sync.sock",
+     .check = check_socket},
+    {"workers", BL_CONFIG_INTEGER, PLACE_D(workers), .initial = "1", .min = 1, .max = 64},
+    {"lcores", BL_CONFIG_TEXT, PLACE_D(lcores), .check = check_lcores},
+    {"poll", BL_CONFIG_ENUM, PLACE_D(poll), .initial = "adaptive", .choices = polls},
+    {"hugepages", BL_CONFIG_ENUM, PLACE_D(hugepages), .initial = "auto", .choices = hugepages},
+    {"memory_mb", BL_CONFIG_INTEGER, PLACE_D(memory_mb), .initial = "512", .min = 64, .max = 1048576},
+    {"frame_bytes", BL_CONFIG_INTEGER, PLACE_D(frame_bytes), .initial = "2048", .min = 1522, .max = 16128},
+    {"rx_descriptors", BL_CONFIG_INTEGER, PLACE_D(rx_descriptors), .initial = "512", .min = 64, .max = 32768},
+    {"tx_descriptors", BL_CONFIG_INTEGER, PLACE_D(tx_descriptors), .initial = "512", .min = 64, .max = 32768},
+    {"forward_buffers", BL_CONFIG_INTEGER, PLACE_D(forward_buffers), .initial = "16384", .min = 1024, .max = 16777216},
+    {"reply_buffers", BL_CONFIG_INTEGER, PLACE_D(reply_buffers), .initial = "2048", .min = 64, .max = 1048576},
+    {"patch_step_bytes", BL_CONFIG_INTEGER, PLACE_D(patch_step_bytes), .initial = "4096", .min = 64, .max = 1048576},
+};
+
+static const struct bl_config_key source_keys[] = {
+    {"name", BL_CONFIG_TEXT, PLACE_S(name), .required = true, .check = check_name},
+    {"code", BL_CONFIG_INTEGER, PLACE_S(code), .required = true, .min = BL_CLASS_CODE_MIN, .max = BL_CLASS_CODE_MAX},
+    {"action", BL_CONFIG_ENUM, PLACE_S(action), .initial = "reject", .choices = actions},
+    {"self_service", BL_CONFIG_BOOL, PLACE_S(self_service), .initial = "true"},
+    {"url", BL_CONFIG_TEXT, PLACE_S(url), .check = check_optional_url},
+};
+
+static const struct bl_config_key actor_keys[] = {
+    {"name", BL_CONFIG_TEXT, PLACE_A(name), .required = true, .check = check_name},
+    {"uid", BL_CONFIG_INTEGER, PLACE_A(uid), .required = true, .min = 0, .max = UINT32_MAX - 1},
+    {"role", BL_CONFIG_ENUM, PLACE_A(role), .required = true, .choices = roles},
+    {"source", BL_CONFIG_TEXT, PLACE_A(source), .check = check_optional_name},
+};
+
+static int refuse_for(const char **key, const char *name, struct bl_error_detail *detail, const char *cause)
+{
+    *key = name;
+    return bl_error_set(detail, BL_EINVAL, "%s", cause);
+}
+
+static int check_dataplane(const void *elements, size_t index, const char **key, struct bl_error_detail *detail)
+{
+    const struct bl_settings_dataplane *dataplane = elements;
+
+    (void)index;
+    if (strcmp(dataplane->wan, dataplane->lan) == 0)
+        return refuse_for(key, "lan", detail, "found the port of wan, expected another one");
+    if (dataplane->n_protected_ports == 0)
+        return refuse_for(key, "protected_ports", detail, "found no port, expected at least one");
+    return BL_OK;
+}
+
+static int check_source(const void *elements, size_t index, const char **key, struct bl_error_detail *detail)
+{
+    const struct bl_settings_source *sources = elements;
+
+    if (strcmp(sources[index].name, BL_SETTINGS_OPERATOR) == 0)
+        return refuse_for(key, "name", detail, "found 'operator', expected another name: it is the operators' own");
+    for (size_t i = 0; i < index; i++) {
+        if (strcmp(sources[i].name, sources[index].name) == 0)
+            return refuse_for(key, "name", detail, "found the name of a source above, expected one of its own");
+    }
+    return BL_OK;
+}
+
+static int check_actor(const void *elements, size_t index, const char **key, struct bl_error_detail *detail)
+{
+    const struct bl_settings_actor *actors = elements;
+    const struct bl_settings_actor *actor = &actors[index];
+
+    if (actor->role == BL_ROLE_FEEDER && actor->source[0] == '\0')
+        return refuse_for(key, "source", detail, "found nothing, expected the source that this feeder speaks for");
+    if (actor->role != BL_ROLE_FEEDER && actor->source[0] != '\0')
+        return refuse_for(key, "source", detail, "found a source, expected none: only a feeder has one");
+    if (strcmp(actor->source, BL_SETTINGS_OPERATOR) == 0)
+        return refuse_for(key, "source", detail, "found 'operator', expected a feed's name: role admin speaks for it");
+    for (size_t i = 0; i < index; i++) {
+        if (strcmp(actors[i].name, actor->name) == 0)
+            return refuse_for(key, "name", detail, "found the name of an actor above, expected one of its own");
+        if (actors[i].uid == actor->uid)
+            return refuse_for(key, "uid", detail, "found the uid of an actor above, expected one of its own");
+    }
+    return BL_OK;
+}
+
+static int check_controlplane(const void *elements, size_t index, const char **key, struct bl_error_detail *detail)
+{
+    const struct bl_settings_controlplane *controlplane = elements;
+
+    (void)index;
+    if (strcmp(controlplane->socket, controlplane->sync_socket) == 0)
+        return refuse_for(key, "sync_socket", detail, "found the path of socket, expected another one");
+    return BL_OK;
+}
+
+#define MAPPING(type, table, function) \
+    { \
+        table, sizeof(table) / sizeof(table[0]), sizeof(struct type), function \
+    }
+
+static const struct bl_config_mapping source_mapping = MAPPING(bl_settings_source, source_keys, check_source);
+static const struct bl_config_mapping actor_mapping = MAPPING(bl_settings_actor, actor_keys, check_actor);
+
+static const struct bl_config_key controlplane_keys[] = {
+    {"socket", BL_CONFIG_TEXT, PLACE_C(socket), .initial = "/run/bounceline/control.sock", .check = check_socket},
+    {"socket_mode", BL_CONFIG_OCTAL, PLACE_C(socket_mode), .initial = "0660", .max = 0777},
+    {"sync_socket", BL_CONFIG_TEXT, PLACE_C(sync_socket), .initial = "/run/bounceline/sync.sock",
+     .check = check_socket},
+    {"data_directory", BL_CONFIG_TEXT, PLACE_C(data_directory), .initial = "/var/lib/bounceline", .check = check_path},
+    {"user", BL_CONFIG_TEXT, PLACE_C(user), .check = check_optional_name},
+    {"url", BL_CONFIG_TEXT, PLACE_C(url), .required = true, .check = check_url},
+    {"code", BL_CONFIG_INTEGER, PLACE_C(code), .initial = "606", .min = BL_CLASS_CODE_MIN, .max = BL_CLASS_CODE_MAX},
+    {"ipv6_unit", BL_CONFIG_INTEGER, PLACE_C(ipv6_unit), .initial = "64", .min = 48, .max = 128},
+    {"delist_days", BL_CONFIG_DURATION, PLACE_C(delist_days), .initial = "30", .min = 1, .max = 3650,
+     .unit = BL_CONFIG_UNIT_DAYS},
+    {"delist_grace_s", BL_CONFIG_DURATION, PLACE_C(delist_grace_s), .initial = "300", .min = 0, .max = 604800,
+     .unit = BL_CONFIG_UNIT_S},
+    {"hold_percent", BL_CONFIG_INTEGER, PLACE_C(hold_percent), .initial = "5", .min = 1, .max = 100},
+    {"hold_floor_addresses", BL_CONFIG_INTEGER, PLACE_C(hold_floor_addresses), .initial = "1024", .min = 0,
+     .max = 4294967296},
+    {"never_listed", BL_CONFIG_ITEMS, LIST(bl_settings_controlplane, never_listed), .parse = parse_own_network},
+    {"sources", BL_CONFIG_MAPPINGS, LIST(bl_settings_controlplane, sources), .element = &source_mapping},
+    {"actors", BL_CONFIG_MAPPINGS, LIST(bl_settings_controlplane, actors), .element = &actor_mapping},
+    {"retry_window", BL_CONFIG_INTEGER, PLACE_C(retry_window), .initial = "65536", .min = 1, .max = 4194304},
+    {"snapshot_records", BL_CONFIG_INTEGER, PLACE_C(snapshot_records), .initial = "100000", .min = 1,
+     .max = 1000000000},
+    {"commit_batches_max", BL_CONFIG_INTEGER, PLACE_C(commit_batches_max), .initial = "256", .min = 1, .max = 4096},
+};
+
+/* The command line reads the file at each run. */
+static const struct bl_config_key client_keys[] = {
+    {"socket", BL_CONFIG_TEXT, PLACE(bl_settings_client, socket), .initial = "/run/bounceline/control.sock",
+     .check = check_socket, .reload = true},
+    {"deadline_ms", BL_CONFIG_DURATION, PLACE(bl_settings_client, deadline_ms), .initial = "5000", .min = 1,
+     .max = 600000, .unit = BL_CONFIG_UNIT_MS, .reload = true},
+};
+
+static const struct bl_config_section sections[] = {
+    {"dataplane", BL_SETTINGS_DATAPLANE, offsetof(struct bl_settings, dataplane),
+     MAPPING(bl_settings_dataplane, dataplane_keys, check_dataplane)},
+    {"controlplane", BL_SETTINGS_CONTROLPLANE, offsetof(struct bl_settings, controlplane),
+     MAPPING(bl_settings_controlplane, controlplane_keys, check_controlplane)},
+    {"client", BL_SETTINGS_CLIENT, offsetof(struct bl_settings, client),
+     MAPPING(bl_settings_client, client_keys, NULL)},
+};
+
+enum { N_SECTIONS = sizeof(sections) / sizeof(sections[0]) };
+
+_Static_assert(sizeof(dataplane_keys) / sizeof(dataplane_keys[0]) <= BL_CONFIG_KEYS_MAX, "the reader counts so many");
+_Static_assert(sizeof(controlplane_keys) / sizeof(controlplane_keys[0]) <= BL_CONFIG_KEYS_MAX, "as above");
+
+const struct bl_config_section *bl_settings_schema(size_t *n)
+{
+    *n = N_SECTIONS;
+    return sections;
+}
+
+void bl_settings_init(struct bl_settings *out)
+{
+    memset(out, 0, sizeof(*out));
+    bl_config_init(sections, N_SECTIONS, out);
+}
+
+int bl_settings_load(const char *path, unsigned needed, struct bl_settings *out, struct bl_error_detail *detail)
+{
+    struct bl_settings *settings = calloc(1, sizeof(*settings));
+    struct bl_config_source source = {.name = path};
+    char *text = NULL;
+    int error;
+
+    if (settings == NULL)
+        return bl_error_set(detail, BL_ENOMEM, "%s: out of memory", path);
+    error = bl_config_read_file(path, &text, &source.length, detail);
+    if (error == BL_OK) {
+        source.text = text;
+        error = bl_config_parse(sections, N_SECTIONS, needed, &source, settings, detail);
+    }
+    if (error == BL_OK)
+        *out = *settings;
+    free(text);
+    free(settings);
+    return error;
+}
+
+const char *bl_settings_role_text(enum bl_role role)
+{
+    for (const struct bl_config_choice *choice = roles; choice->text != NULL; choice++) {
+        if (choice->value == (uint32_t)role)
+            return choice->text;
+    }
+    return "none";
+}
