@@ -114,29 +114,33 @@ build() {
     fi
 }
 
-# unit_tests FOLDER LABEL: ctest's lines become ours as they come.
+# unit_tests FOLDER LABEL: ctest's lines become ours as they come. Whatever ctest says of a test that is not "Passed" or
+# "Skipped" is a failure, and so is a run without any test.
 unit_tests() {
-    local line name
-    local passed='Test +#[0-9]+: ([^ ]+) [. ]*Passed +([0-9.]+) sec'
-    local failed='Test +#[0-9]+: ([^ ]+) [. ]*(\*\*\*[A-Za-z ]+[a-z]|[A-Z][A-Za-z ]+) +([0-9.]+) sec'
+    local line n=0
+    local result='^ *[0-9]+/[0-9]+ +Test +#[0-9]+: ([^ ]+) ?(.*[^0-9.])([0-9.]+) sec'
     while IFS= read -r line; do
-        if [[ $line =~ $passed ]]; then
-            report passed "${BASH_REMATCH[1]} ($2)" "${BASH_REMATCH[2]}"
-        elif [[ $line =~ $failed ]]; then
-            name=${BASH_REMATCH[1]}
-            if [[ ${BASH_REMATCH[2]} == *Skipped* ]]; then
-                report skipped "$name ($2)" "${BASH_REMATCH[3]}"
-            else
-                report failed "$name ($2)" "${BASH_REMATCH[3]}" "${BASH_REMATCH[2]//\*/}"
-            fi
-        elif [[ $line =~ ^\ *[0-9]+/[0-9]+\ Test || $line =~ ^(Test project|\ +Start\ |Total|$) ]]; then
-            continue
+        if [[ $line =~ $result ]]; then
+            n=$((n + 1))
+            unit_test "${BASH_REMATCH[1]} ($2)" "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}"
         elif [[ $line =~ ^[0-9]+%\ tests\ passed ]]; then
             break
-        else
+        elif [[ ! $line =~ ^(Test project|Internal ctest|\ +Start\ |Total|$) ]]; then
             printf '    %s\n' "$line"
         fi
     done < <(ctest --test-dir "$1" -j "$(nproc)" --output-on-failure ${ONLY:+-R "$ONLY"} 2>&1 || true)
+    if ((n == 0)) && [[ -z $ONLY ]]; then report failed "unit tests ($2)" 0.0 "ctest ran none"; fi
+}
+
+# unit_test NAME STATE SECONDS: STATE is what ctest wrote between the name and the time.
+unit_test() {
+    local state
+    state=$(tr -d '.*' <<<"$2" | xargs)
+    case $state in
+        Passed) report passed "$1" "$3" ;;
+        Skipped) report skipped "$1" "$3" ;;
+        *) report failed "$1" "$3" "$state" ;;
+    esac
 }
 
 # end_to_end LABEL BUILD [PATTERN]: every tests/e2e/test_*.py, with the programs of that build.
