@@ -1,4 +1,7 @@
-/* Connection, calls, failures; see call.h. */
+/* Connection, calls, failures; see call.h.
+ *
+ * A program is one session: a random name and a sequence that counts its batches. The control plane knows a batch by
+ * these, so that client.c may send one again without asking. */
 #include "controlplane/cli/call.h"
 
 #include <errno.h>
@@ -28,6 +31,7 @@ int64_t bl_call_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* No file is read unless it is named: a person's command must not change its meaning with what lies in /etc. */
 static int load_settings(const char *config, struct bl_settings *settings, struct bl_error_detail *detail)
 {
     bl_settings_init(settings);
@@ -127,6 +131,7 @@ int bl_call_apply(struct bl_call *call, struct bl_batch *batch, struct bl_result
     size_t response_length;
     int error;
 
+    /* Encoded once: a second try must be the same bytes, or it would be refused as another batch of that name. */
     batch->session = call->session;
     batch->sequence = ++call->sequence;
     error =
@@ -174,6 +179,7 @@ int bl_call_status(struct bl_call *call, struct bl_status *out, struct bl_error_
     return answer_error(error, detail);
 }
 
+/* What is not known to be a refusal is unavailability: a script retries the second and must not retry the first. */
 enum bl_exit bl_call_exit(int error)
 {
     switch (error) {

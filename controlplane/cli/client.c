@@ -42,6 +42,7 @@ static int connect_socket(const struct sockaddr_un *address, struct bl_error_det
 
     if (fd < 0)
         return bl_error_set(detail, BL_ECLOSED, "can't open a socket: %s", strerror(errno));
+    /* On a Unix socket this timeout is connect's, too. gRPC wants the descriptor non-blocking, but only once it stands. */
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
     if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 &&
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0)
@@ -55,6 +56,8 @@ static int connect_socket(const struct sockaddr_un *address, struct bl_error_det
                                           : "");
 }
 
+/* A path is no host name, and HTTP/2 wants one; the server does not look at it. Answers may be as large as requests: a
+ * status of many data planes, the items of a refused import. */
 static int open_channel(struct bl_client *client, struct bl_error_detail *detail)
 {
     char authority_key[] = GRPC_ARG_DEFAULT_AUTHORITY;
@@ -118,6 +121,7 @@ void bl_client_close(struct bl_client *client)
 {
     if (client == NULL)
         return;
+    /* gRPC wants its queue empty before it goes; no call is under way, so that this ends at once. */
     close_channel(client);
     grpc_completion_queue_shutdown(client->queue);
     while (grpc_completion_queue_next(client->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL).type !=
@@ -171,6 +175,7 @@ struct answer {
     grpc_slice status_text;
 };
 
+/* Until gRPC says otherwise the status is unknown: a batch that did not start has not succeeded. */
 static void answer_init(struct answer *answer)
 {
     *answer = (struct answer){.status = GRPC_STATUS_UNKNOWN, .status_text = grpc_empty_slice()};
@@ -225,6 +230,7 @@ static int take_message(grpc_byte_buffer *message, uint8_t **response, size_t *r
     grpc_byte_buffer_reader reader;
     grpc_slice slice;
 
+    /* A status of OK without a message is a broken server. */
     if (message == NULL || grpc_byte_buffer_reader_init(&reader, message) == 0)
         return BL_EIO;
     slice = grpc_byte_buffer_reader_readall(&reader);

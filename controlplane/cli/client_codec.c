@@ -1,4 +1,7 @@
-/* Bytes to structs and back; see client_codec.h. */
+/* Bytes to structs and back; see client_codec.h.
+ *
+ * Decoding copies numbers and lends strings: the message stays, in one piece, as long as the struct that points into
+ * it. Arrays are made anew, since the message's are of its own types, which nobody else may see. */
 #include "controlplane/cli/client_codec.h"
 
 #include <assert.h>
@@ -30,11 +33,13 @@ static char *lend_text(const char *text)
     return (char *)(uintptr_t)(text == NULL ? "" : text);
 }
 
+/* NULL is an empty field, whatever the length: see ipv4_lengths in batch.h. */
 static ProtobufCBinaryData lend_bytes(const uint8_t *data, size_t length)
 {
     return (ProtobufCBinaryData){.len = data == NULL ? 0 : length, .data = (uint8_t *)(uintptr_t)data};
 }
 
+/* The limit is the message's, not the number of items: what fits depends on families and lengths. */
 static int encode(const ProtobufCMessage *message, uint8_t **out, size_t *length, struct bl_error_detail *detail)
 {
     *length = protobuf_c_message_get_packed_size(message);
@@ -91,6 +96,7 @@ int bl_client_codec_encode_batch(const struct bl_batch *batch, enum bl_wait wait
                                  size_t *length, struct bl_error_detail *detail)
 {
     Bounceline__V1__UpdateBatch wire;
+    /* One more than needed: calloc(0) may be NULL. */
     Bounceline__V1__Update *updates = calloc(batch->n_updates + 1, sizeof(*updates));
     Bounceline__V1__Update **pointers = calloc(batch->n_updates + 1, sizeof(Bounceline__V1__Update *));
     Bounceline__V1__BulkUpdate bulk;
@@ -317,6 +323,7 @@ int bl_client_codec_decode_status(const uint8_t *data, size_t length, struct bl_
         .message = message,
     };
     error = status.dataplanes == NULL ? BL_ENOMEM : BL_OK;
+    /* n_dataplanes counts the one that failed as well: its arrays are freed with the rest. */
     for (size_t i = 0; error == BL_OK && i < wire->n_dataplanes; i++) {
         error = read_dataplane(wire->dataplanes[i], &status.dataplanes[i]);
         status.n_dataplanes = i + 1;

@@ -1,10 +1,14 @@
-/* Durations, text in and out; see duration.h. */
+/* Durations, text in and out; see duration.h.
+ *
+ * One number and one unit, nothing else: "1h30m" or "1.5h" would be guesses at what the person meant, and a bare number
+ * has been read as seconds by one program and as days by the next. */
 #include "controlplane/cli/duration.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+/* A month and a year are left out: neither is a fixed number of milliseconds. */
 static const struct unit {
     const char *name;
     int64_t ms;
@@ -32,6 +36,7 @@ int bl_duration_parse(const char *text, int64_t *out_ms, struct bl_error_detail 
         if (value > BL_DURATION_MAX_MS)
             return bl_error_set(detail, BL_ERANGE, "duration '%.40s': expected at most 3660d", text);
     }
+    /* Zero would mean "not said" on the wire: a listing for no time must not become one for ever. */
     unit = find_unit(at);
     if (at == text || unit == NULL || value == 0)
         return bl_error_set(
@@ -49,6 +54,7 @@ char *bl_duration_format(uint64_t duration_ms, char out[BL_DURATION_TEXT_MAX])
     uint64_t minutes = seconds / 60;
     uint64_t hours = minutes / 60;
 
+    /* Hours up to two days: "30 h" says more than "1 d 6 h" to who reads an uptime. */
     if (duration_ms < 1000)
         (void)snprintf(out, BL_DURATION_TEXT_MAX, "%" PRIu64 " ms", duration_ms);
     else if (minutes == 0)

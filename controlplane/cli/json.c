@@ -1,4 +1,6 @@
-/* The JSON writer; see json.h. */
+/* The JSON writer; see json.h.
+ *
+ * Errors of the stream are not looked at here: main.c asks the stream once, at the end. */
 #include "controlplane/cli/json.h"
 
 #include <assert.h>
@@ -46,6 +48,7 @@ static void put_start(struct bl_json *json, const char *key)
 
 static void begin(struct bl_json *json, const char *key, char bracket)
 {
+    /* The shape is ours, never the server's: a depth that is exceeded is a mistake in this program. */
     assert(json->depth < BL_JSON_DEPTH_MAX);
     put_start(json, key);
     (void)fputc(bracket, json->out);
@@ -57,6 +60,7 @@ static void end(struct bl_json *json, char bracket)
     assert(json->depth > 0);
     json->depth--;
     (void)fputc(bracket, json->out);
+    /* One object a line: answers can be appended to a file and read back line by line. */
     if (json->depth == 0)
         (void)fputc('\n', json->out);
 }

@@ -37,6 +37,7 @@ static int add_entry(struct bl_list_file *file, const struct bl_list_file_entry 
     return BL_OK;
 }
 
+/* CR is a space like any other: files from everywhere end their lines in CRLF. The locale has no say. */
 static bool is_space(char byte)
 {
     return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\v' || byte == '\f';
@@ -59,6 +60,8 @@ static char *trim(struct bl_list_file *file)
     return start;
 }
 
+/* A second word makes the line bad: "a - b" is a range in some formats, "a n" a score in others, and to take the first
+ * word would list one address of many, or list what a score of 0 had cleared. */
 static int parse_content(const struct bl_list_file *file, const char *content, struct bl_list_file_entry *entry,
                          struct bl_error_detail *cause)
 {
@@ -69,6 +72,7 @@ static int parse_content(const struct bl_list_file *file, const char *content, s
                             content, BL_LIST_FILE_CONTENT_MAX);
     if (strpbrk(content, " \t\v\f\r") != NULL)
         return bl_error_set(cause, BL_EINVAL, "'%.60s': expected one prefix or address and nothing behind it", content);
+    /* A bare address keeps all its bits until the unit is known. */
     entry->bare_ipv6 = strchr(content, '/') == NULL;
     if (bl_address_parse_prefix(content, 128, &entry->prefix, cause) != BL_OK)
         return BL_EINVAL;
@@ -76,6 +80,7 @@ static int parse_content(const struct bl_list_file *file, const char *content, s
     return BL_OK;
 }
 
+/* The first ones are kept: they are the ones that a person mends first, and often one cause for all. */
 static void add_bad(struct bl_list_file *file, const struct bl_error_detail *cause)
 {
     if (file->n_bad < BL_LIST_FILE_BAD_SHOWN)
@@ -110,6 +115,7 @@ static int end_line(struct bl_list_file *file, struct bl_error_detail *detail)
 static void take_byte(struct bl_list_file *file, char byte)
 {
     file->line_begun = true;
+    /* Neither character occurs in an address: a comment needs no space in front. */
     if (byte == '#' || byte == ';')
         file->in_comment = true;
     if (file->in_comment)
@@ -145,6 +151,7 @@ int bl_list_file_end(struct bl_list_file *file, struct bl_error_detail *detail)
     return file->line_begun ? end_line(file, detail) : BL_OK;
 }
 
+/* By prefix, then by line, so that of equal prefixes the first line is kept whatever qsort does. */
 static int compare_entries(const void *left, const void *right)
 {
     const struct bl_list_file_entry *a = left;
@@ -169,6 +176,7 @@ void bl_list_file_finish(struct bl_list_file *file, uint8_t ipv6_unit)
     }
     if (file->n_entries > 1)
         qsort(file->entries, file->n_entries, sizeof(*file->entries), compare_entries);
+    /* In place: the part that is kept never overtakes the part that is read. */
     for (size_t i = 0; i < file->n_entries; i++) {
         if (n_kept > 0 && bl_address_prefix_compare(&file->entries[n_kept - 1].prefix, &file->entries[i].prefix) == 0)
             continue;

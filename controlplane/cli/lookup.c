@@ -1,4 +1,6 @@
-/* lookup: what is enforced, and the layers behind it; see lookup.h. */
+/* lookup: what is enforced, and the layers behind it; see lookup.h.
+ *
+ * The order of the layers is the control plane's: it decides, so it also says who wins. Nothing is judged again here. */
 #include "controlplane/cli/lookup.h"
 
 #include <inttypes.h>
@@ -8,6 +10,8 @@
 #include "controlplane/cli/call.h"
 #include "controlplane/cli/text.h"
 
+/* The first line answers the question; "enforced" is said in numbers, since a person who was just delisted wants to know
+ * whether every data plane has it. */
 static void show_verdict(const struct bl_lookup *lookup)
 {
     bl_text_put(stdout, lookup->prefix);
@@ -26,6 +30,7 @@ static void show_verdict(const struct bl_lookup *lookup)
                      lookup->n_dataplanes_enforced, lookup->n_dataplanes_connected, lookup->enforced_serial);
 }
 
+/* Only listings have code and action; a delist or an exemption would show zeros. */
 static bool is_listing(const struct bl_layer *layer)
 {
     return layer->kind == BL_LAYER_LISTING || layer->kind == BL_LAYER_OPERATOR_LISTING;

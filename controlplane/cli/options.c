@@ -66,6 +66,7 @@ static void parse_wait(const char *text, struct bl_options *options, struct argp
         refuse(state, "--wait '%.40s': expected durable or enforced", text);
 }
 
+/* argp_error ends the program; the returns behind it are for the compiler. */
 static int64_t parse_duration(const char *option, const char *text, int64_t max_ms, struct argp_state *state)
 {
     struct bl_error_detail detail;
@@ -105,6 +106,7 @@ static error_t parse_global(int key, char *argument, struct argp_state *state)
     }
 }
 
+/* strtoul takes a sign, spaces and nothing at all; the first character rules that out. */
 static uint32_t parse_code(const char *text, struct argp_state *state)
 {
     char *end;
@@ -124,6 +126,7 @@ static uint8_t parse_action(const char *text, struct argp_state *state)
     return BL_ACTION_NONE;
 }
 
+/* The control plane checks again; here it costs no connection, and the message can name the option. */
 static const char *parse_reason(const char *text, struct argp_state *state)
 {
     if (strlen(text) > BL_COMMAND_REASON_MAX)
@@ -134,6 +137,8 @@ static const char *parse_reason(const char *text, struct argp_state *state)
     return text;
 }
 
+/* Prefixes are read here for their form only and travel as they were typed: a length that is not said is the control
+ * plane's to add. */
 static void add_argument(char *argument, struct bl_options *options, struct argp_state *state)
 {
     struct bl_error_detail detail;
@@ -202,7 +207,7 @@ static error_t parse_program(int key, char *argument, struct argp_state *state)
         options->command = bl_command_find(argument);
         if (options->command == NULL)
             refuse(state, "'%.40s': expected a command: see --help", argument);
-        /* The rest is the command's. */
+        /* The rest is the command's: skipping to the end makes argp stop here, options and all. */
         options->arguments = state->argv + state->next - 1;
         options->n_arguments = (size_t)(state->argc - state->next + 1);
         state->next = state->argc;
@@ -280,8 +285,10 @@ void bl_options_parse(int argc, char **argv, struct bl_options *out)
     char **rest;
     int n_rest;
 
+    /* argp's own choice is 64 of sysexits.h. */
     argp_err_exit_status = BL_EXIT_USAGE;
     *out = (struct bl_options){.wait = BL_WAIT_DURABLE, .source = "", .reason = ""};
+    /* In order: what stands behind the command's name must not be taken for a global option first. */
     (void)argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, out);
     rest = out->arguments;
     n_rest = (int)out->n_arguments;

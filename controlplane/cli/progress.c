@@ -1,4 +1,7 @@
-/* The progress bar; see progress.h. */
+/* The progress bar; see progress.h.
+ *
+ * Only two sequences are used, carriage return and "erase to the end of the line": every terminal since the VT100 knows
+ * them, and a width need not be known as long as the line is short (under 80 columns). */
 #include "controlplane/cli/progress.h"
 
 #include <inttypes.h>
@@ -48,6 +51,7 @@ void bl_progress_update(struct bl_progress *progress, uint64_t done, uint64_t to
 
     if (progress->out == NULL)
         return;
+    /* Drawing costs more than reading a block: a large file would spend its time on the terminal. */
     now = now_ms();
     if (progress->drawn_ms != 0 && now - progress->drawn_ms < REDRAW_MS)
         return;

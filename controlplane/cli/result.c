@@ -1,4 +1,7 @@
-/* What a batch came to; see result.h. */
+/* What a batch came to; see result.h.
+ *
+ * The exit code is for scripts and the words for people, but both come from the same fields: a script that reads only the
+ * code and a person who reads only the line must not come to different ends. */
 #include "controlplane/cli/result.h"
 
 #include <inttypes.h>
@@ -6,6 +9,7 @@
 #include "controlplane/cli/command.h"
 #include "controlplane/cli/text.h"
 
+/* Whether there is anything that had to reach the disk. */
 static bool changed(const struct bl_result *result)
 {
     return result->n_outcomes[BL_OUTCOME_APPLIED] + result->n_outcomes[BL_OUTCOME_REMOVED] +

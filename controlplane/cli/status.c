@@ -54,6 +54,7 @@ static const char *reason_text(const char *name)
     return "";
 }
 
+/* A fault of the log comes first: everything below it is still true, but no longer changes. */
 static void show_controlplane(const struct bl_status *status)
 {
     char duration[BL_DURATION_TEXT_MAX];
@@ -95,6 +96,7 @@ static void show_workers(const struct bl_status_dataplane *dataplane)
                                                 : agreement_words(replica_agreement(dataplane)));
 }
 
+/* In the data plane's order, which is the order in which a packet meets the reasons (verdict.h). */
 static void show_counters(const struct bl_status_dataplane *dataplane, bool all)
 {
     for (size_t i = 0; i < dataplane->n_counters; i++) {
@@ -131,6 +133,7 @@ static void show_dataplane(const struct bl_status *status, const struct bl_statu
     show_counters(dataplane, all);
 }
 
+/* null is no disagreement: an alarm on "false" must not ring at every update. */
 static void put_agreement_json(struct bl_json *json, const char *key, enum agreement agreement)
 {
     if (agreement == AGREEMENT_UNKNOWN)

@@ -1,4 +1,7 @@
-/* Escaping for terminals; see text.h. */
+/* Escaping for terminals; see text.h.
+ *
+ * The decoder is strict (RFC 3629: no overlong form, no surrogate), because a lax one lets a control character through
+ * in a spelling that the check does not know but the terminal does. */
 #include "controlplane/cli/text.h"
 
 #include <inttypes.h>
@@ -12,6 +15,7 @@ size_t bl_text_decode(const char *text, uint32_t *code)
     uint32_t value = bytes[0];
     size_t n_more = value < 0x80 ? 0 : (value >> 5) == 0x6 ? 1 : (value >> 4) == 0xe ? 2 : (value >> 3) == 0x1e ? 3 : 4;
 
+    /* A lone continuation byte and 0xf8..0xff begin nothing. */
     if (value == 0 || n_more == 4)
         return 0;
     if (n_more != 0)
@@ -43,6 +47,7 @@ void bl_text_put(FILE *out, const char *text)
         uint32_t code = 0;
         size_t length = bl_text_decode(text, &code);
 
+        /* Single bytes as \x.., so that what is not UTF-8 can be told from a character of the same number. */
         if (length == 0 || (length == 1 && steers(code)))
             (void)fprintf(out, "\\x%02x", (unsigned char)*text);
         else if (steers(code))
@@ -61,6 +66,7 @@ void bl_text_put_time(FILE *out, int64_t time_ms)
     struct tm utc;
     char text[32];
 
+    /* A time that no calendar holds is still shown: it came from the server and means something is wrong there. */
     if (time_ms == 0)
         (void)fputs("never", out);
     else if (gmtime_r(&seconds, &utc) == NULL || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)

@@ -36,6 +36,7 @@ static const char *outcome_words(unsigned outcome)
     }
 }
 
+/* What is well goes to stdout, what is refused to stderr with the program's name, as it would in a log of cron. */
 static void put_item(const struct bl_options *options, const struct bl_result_item *item)
 {
     bool refused = item->outcome == BL_OUTCOME_REFUSED;
@@ -58,6 +59,7 @@ static void put_item(const struct bl_options *options, const struct bl_result_it
         (void)fputc('\n', out);
 }
 
+/* Refused means all of it was: what was reached would be said of nothing. */
 static void show_text(const struct bl_call *call, const struct bl_result *result)
 {
     for (size_t i = 0; i < result->n_items; i++) {
