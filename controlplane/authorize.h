@@ -1,0 +1,29 @@
+/** @file authorize.h
+ * Who a caller is, and which methods it may call (ingest → authorize → policy).
+ *
+ * A user is what the configuration says; uid 0 and the program's own user are administrators where it says nothing;
+ * everybody else is nobody. What an actor may do to which prefix is policy.c's. Pure after create. Threads: any. */
+#ifndef BL_AUTHORIZE_H
+#define BL_AUTHORIZE_H
+
+#include "bounceline/error.h"
+#include "bounceline/settings.h"
+#include "controlplane/batch.h"
+
+enum bl_authorize_method { BL_AUTHORIZE_APPLY, BL_AUTHORIZE_LOOKUP, BL_AUTHORIZE_GET_STATUS };
+
+struct bl_authorize;
+
+/** @p settings are borrowed for the object's life. @return 0 or BL_ENOMEM. */
+int bl_authorize_create(struct bl_authorize **out, const struct bl_settings_controlplane *settings, uint32_t own_uid);
+void bl_authorize_free(struct bl_authorize *authorize);
+
+/** The actor that @p uid is. Its strings live as long as @p authorize. @return 0, or BL_EPERM naming the uid. */
+int bl_authorize_find(const struct bl_authorize *authorize, uint32_t uid, struct bl_actor *actor,
+                      struct bl_error_detail *detail);
+
+/** May this role call this method? A reader asks; a delister (the portal) looks up and applies, no more; feeders and
+ * administrators do all. @return 0, or BL_EPERM naming actor, role and method. */
+int bl_authorize_check(const struct bl_actor *actor, enum bl_authorize_method method, struct bl_error_detail *detail);
+
+#endif

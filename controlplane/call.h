@@ -1,0 +1,72 @@
+/** @file call.h
+ * One gRPC call on the server's side: from arrival over its message to the one answer (ingest.c drives it).
+ *
+ * A call has up to three operations at the gRPC core at a time, and perhaps a place in the writer's queue or among
+ * publish's waits; each holds a reference, and the last one frees it. The core may be called from any thread; the
+ * answer is sent exactly once, by whoever decides it. */
+#ifndef BL_CALL_H
+#define BL_CALL_H
+
+#include <stdatomic.h>
+
+#include <grpc/grpc.h>
+
+#include "controlplane/authorize.h"
+#include "controlplane/publish.h"
+#include "controlplane/writer.h"
+
+struct bl_ingest;
+struct bl_call;
+
+/** What a completion queue event is about. */
+enum bl_call_event { BL_CALL_ARRIVED, BL_CALL_RECEIVED, BL_CALL_ANSWERED, BL_CALL_CLOSED };
+
+struct bl_call_tag {
+    struct bl_call *call;
+    enum bl_call_event event;
+};
+
+struct bl_call {
+    struct bl_ingest *ingest;
+    _Atomic unsigned n_references;
+    grpc_call *call;
+    grpc_call_details details;
+    grpc_metadata_array metadata;
+    grpc_byte_buffer *message; /**< received; NULL: none came */
+    int cancelled;             /**< the core writes it before CLOSED */
+    struct bl_call_tag arrived;
+    struct bl_call_tag received;
+    struct bl_call_tag answered;
+    struct bl_call_tag closed;
+    bool counted; /**< among the calls in flight */
+
+    enum bl_authorize_method method;
+    int64_t arrived_ms;
+    struct bl_writer_job job; /**< Apply */
+    struct bl_publish_wait wait;
+};
+
+/** An empty call with one reference. @return 0 or BL_ENOMEM. */
+int bl_call_create(struct bl_call **out, struct bl_ingest *ingest);
+void bl_call_hold(struct bl_call *call);
+void bl_call_release(struct bl_call *call);
+
+/** Asks the core to say when the call is over. To be called once, before anything else is asked of it. */
+void bl_call_watch(struct bl_call *call);
+
+/** Asks the core for the message: BL_CALL_RECEIVED follows. */
+void bl_call_receive(struct bl_call *call);
+
+/** The received message as one piece; unref it after use. @return 0 or BL_EINVAL: no message came. */
+int bl_call_message(struct bl_call *call, grpc_slice *out);
+
+/** Answers with @p response, which it takes over: BL_CALL_ANSWERED follows. */
+void bl_call_answer(struct bl_call *call, struct bl_codec_bytes *response);
+
+/** Answers with a status other than OK. */
+void bl_call_refuse(struct bl_call *call, grpc_status_code status, const char *text);
+
+/** Answers with the status that fits @p error of decoding, authorizing or writing. */
+void bl_call_refuse_error(struct bl_call *call, int error, const char *text);
+
+#endif

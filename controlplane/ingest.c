@@ -1,0 +1,446 @@
+/* The gRPC server's completion queue and its methods; see ingest.h. In order: arrive → identify → receive → handle. */
+#include "controlplane/ingest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <grpc/grpc.h>
+#include <grpc/grpc_posix.h>
+#include <grpc/grpc_security.h>
+#include <grpc/support/alloc.h>
+#include <grpc/support/log.h>
+
+#include "controlplane/call.h"
+#include "controlplane/clock.h"
+#include "controlplane/notice.h"
+
+enum {
+    THREADS = 2,
+    REQUESTED_CALLS = 32, /* asked for in advance, so that arrivals don't wait for one another */
+    STREAMS_PER_CONNECTION = 256,
+    CONNECTION_IDLE_MS = 600000,
+};
+
+struct bl_ingest {
+    struct bl_ingest_parts parts;
+    int64_t started_ms;
+    grpc_completion_queue *queue;
+    grpc_server *server;
+    grpc_server_credentials *credentials;
+    pthread_t threads[THREADS];
+    _Atomic unsigned n_calls; /* in flight; relaxed: a limit */
+    atomic_bool stopping;     /* relaxed: waits need not begin */
+
+    pthread_mutex_t lock; /* of the next */
+    pthread_cond_t is_shut;
+    bool shut;
+};
+
+/* The tag of the server's own event. */
+static char shutdown_tag;
+
+static void request_call(struct bl_ingest *ingest)
+{
+    struct bl_call *call;
+
+    if (bl_call_create(&call, ingest) != BL_OK)
+        return;
+    if (grpc_server_request_call(ingest->server, &call->call, &call->details, &call->metadata, ingest->queue,
+                                 ingest->queue, &call->arrived) != GRPC_CALL_OK)
+        bl_call_release(call);
+}
+
+/* Who calls? */
+static int identify(struct bl_ingest *ingest, struct bl_call *call, struct bl_error_detail *detail)
+{
+    char *peer = grpc_call_get_peer(call->call);
+    uint32_t uid;
+    int error = bl_peers_find(ingest->parts.peers, peer, &uid);
+
+    gpr_free(peer);
+    if (error != BL_OK)
+        return bl_error_set(detail, BL_EPERM, "the connection's user is not known");
+    return bl_authorize_find(ingest->parts.authorize, uid, &call->job.actor, detail);
+}
+
+static bool path_is(const grpc_slice *path, const char *text)
+{
+    return grpc_slice_str_cmp(*path, text) == 0;
+}
+
+static bool find_method(const grpc_slice *path, enum bl_authorize_method *method)
+{
+    if (path_is(path, "/bounceline.v1.ListControl/Apply"))
+        *method = BL_AUTHORIZE_APPLY;
+    else if (path_is(path, "/bounceline.v1.ListControl/Lookup"))
+        *method = BL_AUTHORIZE_LOOKUP;
+    else if (path_is(path, "/bounceline.v1.ListControl/GetStatus"))
+        *method = BL_AUTHORIZE_GET_STATUS;
+    else
+        return false;
+    return true;
+}
+
+static void handle_arrival(struct bl_ingest *ingest, struct bl_call *call)
+{
+    struct bl_error_detail detail = {""};
+    int error;
+
+    bl_call_watch(call);
+    call->counted = true;
+    call->arrived_ms = bl_clock_monotonic_ms();
+    if (atomic_fetch_add_explicit(&ingest->n_calls, 1, memory_order_relaxed) >= BL_INGEST_CALLS_MAX) {
+        bl_call_refuse(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "too many calls in flight, try again");
+        return;
+    }
+    error = identify(ingest, call, &detail);
+    if (error == BL_OK && !find_method(&call->details.method, &call->method)) {
+        bl_call_refuse(call, GRPC_STATUS_UNIMPLEMENTED, "this control plane does not have this method");
+        return;
+    }
+    if (error == BL_OK)
+        error = bl_authorize_check(&call->job.actor, call->method, &detail);
+    if (error != BL_OK) {
+        bl_notice_write("refused: %s", detail.text);
+        bl_call_refuse_error(call, error, detail.text);
+        return;
+    }
+    bl_call_receive(call);
+}
+
+/* The answer to an Apply, with how far the data planes are. */
+static void answer_apply(struct bl_call *call, const struct bl_codec_reached *reached)
+{
+    struct bl_codec_bytes response;
+    const struct bl_writer_job *job = &call->job;
+
+    if (bl_codec_client_encode_result(job->answer.data, job->answer.length, reached, job->repeated, &response) == BL_OK)
+        bl_call_answer(call, &response);
+    else
+        bl_call_refuse_error(call, BL_ENOMEM, "");
+}
+
+/* The waiting for data planes ended. */
+static void wait_done(struct bl_publish_wait *wait, const struct bl_codec_reached *reached)
+{
+    struct bl_call *call = (struct bl_call *)(void *)((char *)wait - offsetof(struct bl_call, wait));
+
+    answer_apply(call, reached);
+    bl_call_release(call);
+}
+
+/* The writer decided. */
+static void job_done(struct bl_writer_job *job)
+{
+    struct bl_call *call = (struct bl_call *)(void *)((char *)job - offsetof(struct bl_call, job));
+    struct bl_ingest *ingest = call->ingest;
+    struct bl_codec_reached reached;
+
+    if (job->error != BL_OK) {
+        bl_call_refuse_error(call, job->error, job->detail.text);
+        bl_call_release(call);
+        return;
+    }
+    if (job->request.wait_enforced && !atomic_load_explicit(&ingest->stopping, memory_order_relaxed)) {
+        call->wait.serial = job->serial;
+        call->wait.deadline_ms = call->arrived_ms + job->request.deadline_ms;
+        call->wait.done = wait_done;
+        bl_publish_add_wait(ingest->parts.publish, &call->wait);
+        return;
+    }
+    (void)bl_publish_reached(ingest->parts.publish, job->serial, &reached);
+    answer_apply(call, &reached);
+    bl_call_release(call);
+}
+
+static int handle_apply(struct bl_ingest *ingest, struct bl_call *call, const uint8_t *data, size_t length,
+                        struct bl_error_detail *detail)
+{
+    int error = bl_codec_client_decode_batch(data, length, &call->job.request, detail);
+
+    if (error != BL_OK)
+        return error;
+    call->job.request_bytes = length + sizeof(*call);
+    call->job.done = job_done;
+    bl_call_hold(call);
+    error = bl_writer_submit(ingest->parts.writer, &call->job);
+    if (error != BL_OK) {
+        bl_call_release(call);
+        return bl_error_set(detail, error, "too much is queued, try again");
+    }
+    return BL_OK;
+}
+
+/* Under the state's read lock: the layers' strings are the state's. */
+static int encode_lookup_locked(struct bl_ingest *ingest, const struct bl_prefix *prefix, struct bl_list_layer *layers,
+                                struct bl_codec_bytes *response)
+{
+    const struct bl_list_state *state = ingest->parts.store->state;
+    struct bl_codec_lookup lookup = {.prefix = *prefix, .layers = layers};
+
+    lookup.n_layers = bl_list_state_lookup(state, prefix, layers, BL_LIST_LAYERS_MAX, &lookup.class_id);
+    if (lookup.class_id >= BL_CLASS_FIRST && lookup.class_id <= BL_CLASS_LAST)
+        lookup.meaning = &bl_list_state_classes(state)[lookup.class_id];
+    lookup.epoch = bl_list_state_epoch(state);
+    lookup.serial = bl_list_state_serial(state);
+    lookup.enforced_serial = bl_publish_reached(ingest->parts.publish, lookup.serial, &lookup.reached);
+    return bl_codec_client_encode_lookup(&lookup, response);
+}
+
+static int handle_lookup(struct bl_ingest *ingest, struct bl_call *call, const uint8_t *data, size_t length,
+                         struct bl_error_detail *detail)
+{
+    struct bl_store *store = ingest->parts.store;
+    struct bl_list_layer *layers;
+    struct bl_codec_bytes response;
+    struct bl_prefix prefix;
+    char text[128];
+    int error = bl_codec_client_decode_lookup(data, length, text, sizeof(text), detail);
+
+    if (error == BL_OK)
+        error = bl_address_parse_prefix(text, store->settings->ipv6_unit, &prefix, detail);
+    if (error != BL_OK)
+        return error;
+    layers = calloc(BL_LIST_LAYERS_MAX, sizeof(*layers));
+    if (layers == NULL)
+        return BL_ENOMEM;
+    (void)pthread_rwlock_rdlock(&store->lock);
+    error = encode_lookup_locked(ingest, &prefix, layers, &response);
+    (void)pthread_rwlock_unlock(&store->lock);
+    free(layers);
+    if (error == BL_OK)
+        bl_call_answer(call, &response);
+    return error;
+}
+
+static int handle_get_status(struct bl_ingest *ingest, struct bl_call *call, const uint8_t *data, size_t length,
+                             struct bl_error_detail *detail)
+{
+    struct bl_store *store = ingest->parts.store;
+    struct bl_codec_status status = {.uptime_ms = (uint64_t)(bl_clock_monotonic_ms() - ingest->started_ms),
+                                     .write_fault = bl_writer_fault(ingest->parts.writer)};
+    struct bl_codec_dataplane *planes;
+    struct bl_codec_reached reached;
+    struct bl_codec_bytes response;
+    int error = bl_codec_client_decode_get_status(data, length, detail);
+
+    if (error != BL_OK)
+        return error;
+    planes = calloc(BL_PUBLISH_PLANES_MAX, sizeof(*planes));
+    if (planes == NULL)
+        return BL_ENOMEM;
+    (void)pthread_rwlock_rdlock(&store->lock);
+    status.epoch = bl_list_state_epoch(store->state);
+    status.durable_serial = bl_list_state_serial(store->state);
+    status.digest = bl_list_state_digest(store->state);
+    bl_list_state_count(store->state, &status.counts);
+    (void)pthread_rwlock_unlock(&store->lock);
+    status.enforced_serial = bl_publish_reached(ingest->parts.publish, status.durable_serial, &reached);
+    status.dataplanes = planes;
+    status.n_dataplanes = bl_publish_status(ingest->parts.publish, planes, bl_clock_monotonic_ms());
+    error = bl_codec_client_encode_status(&status, &response);
+    free(planes);
+    if (error == BL_OK)
+        bl_call_answer(call, &response);
+    return error;
+}
+
+static int handle_method(struct bl_ingest *ingest, struct bl_call *call, const uint8_t *data, size_t length,
+                         struct bl_error_detail *detail)
+{
+    switch (call->method) {
+    case BL_AUTHORIZE_APPLY:
+        return handle_apply(ingest, call, data, length, detail);
+    case BL_AUTHORIZE_LOOKUP:
+        return handle_lookup(ingest, call, data, length, detail);
+    default:
+        return handle_get_status(ingest, call, data, length, detail);
+    }
+}
+
+static void handle_message(struct bl_ingest *ingest, struct bl_call *call)
+{
+    struct bl_error_detail detail = {""};
+    grpc_slice message;
+    int error = bl_call_message(call, &message);
+
+    /* The core keeps a message back that is larger than it was told to take, or when the client has gone. */
+    if (error != BL_OK) {
+        if (grpc_call_failed_before_recv_message(call->call))
+            bl_call_refuse(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "the message is larger than 32 MiB, or cut short");
+        else
+            bl_call_refuse(call, GRPC_STATUS_INVALID_ARGUMENT, "expected one message");
+        return;
+    }
+    error = handle_method(ingest, call, GRPC_SLICE_START_PTR(message), GRPC_SLICE_LENGTH(message), &detail);
+    grpc_slice_unref(message);
+    if (error != BL_OK)
+        bl_call_refuse_error(call, error, detail.text);
+}
+
+static void handle_event(struct bl_ingest *ingest, const struct bl_call_tag *tag, bool success)
+{
+    struct bl_call *call = tag->call;
+
+    switch (tag->event) {
+    case BL_CALL_ARRIVED:
+        /* Without success the server stops; the call never was. */
+        if (success) {
+            request_call(ingest);
+            handle_arrival(ingest, call);
+        }
+        break;
+    case BL_CALL_RECEIVED:
+        handle_message(ingest, call);
+        break;
+    case BL_CALL_ANSWERED:
+        if (call->counted)
+            (void)atomic_fetch_sub_explicit(&ingest->n_calls, 1, memory_order_relaxed);
+        break;
+    case BL_CALL_CLOSED:
+        break;
+    }
+    bl_call_release(call);
+}
+
+static void *run(void *context)
+{
+    struct bl_ingest *ingest = context;
+
+    for (;;) {
+        grpc_event event = grpc_completion_queue_next(ingest->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+
+        if (event.type == GRPC_QUEUE_SHUTDOWN)
+            return NULL;
+        if (event.type != GRPC_OP_COMPLETE)
+            continue;
+        if (event.tag == &shutdown_tag) {
+            (void)pthread_mutex_lock(&ingest->lock);
+            ingest->shut = true;
+            (void)pthread_cond_signal(&ingest->is_shut);
+            (void)pthread_mutex_unlock(&ingest->lock);
+            continue;
+        }
+        handle_event(ingest, event.tag, event.success != 0);
+    }
+}
+
+static grpc_arg integer_argument(const char *key, int value)
+{
+    union {
+        const char *in;
+        char *out;
+    } name = {.in = key};
+    grpc_arg argument = {.type = GRPC_ARG_INTEGER, .key = name.out};
+
+    argument.value.integer = value;
+    return argument;
+}
+
+static grpc_server *create_server(void)
+{
+    grpc_arg arguments[] = {
+        integer_argument(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, BL_CODEC_CLIENT_REQUEST_MAX),
+        integer_argument(GRPC_ARG_MAX_CONCURRENT_STREAMS, STREAMS_PER_CONNECTION),
+        integer_argument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, CONNECTION_IDLE_MS),
+        /* A compressed message could unpack to a thousand times its bytes before its length is looked at. */
+        integer_argument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
+        integer_argument(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
+    };
+    const grpc_channel_args all = {sizeof(arguments) / sizeof(arguments[0]), arguments};
+
+    return grpc_server_create(&all, NULL);
+}
+
+/* @return the number of threads that run. */
+static int start_threads(struct bl_ingest *ingest)
+{
+    for (int i = 0; i < THREADS; i++)
+        if (pthread_create(&ingest->threads[i], NULL, run, ingest) != 0)
+            return i;
+    return THREADS;
+}
+
+int bl_ingest_create(struct bl_ingest **out, const struct bl_ingest_parts *parts)
+{
+    struct bl_ingest *ingest = calloc(1, sizeof(*ingest));
+    pthread_condattr_t attributes;
+
+    if (ingest == NULL)
+        return BL_ENOMEM;
+    ingest->parts = *parts;
+    ingest->started_ms = bl_clock_monotonic_ms();
+    atomic_init(&ingest->n_calls, 0);
+    atomic_init(&ingest->stopping, false);
+    (void)pthread_mutex_init(&ingest->lock, NULL);
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&ingest->is_shut, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
+    grpc_init();
+    ingest->queue = grpc_completion_queue_create_for_next(NULL);
+    ingest->server = create_server();
+    ingest->credentials = grpc_insecure_server_credentials_create();
+    grpc_server_register_completion_queue(ingest->server, ingest->queue, NULL);
+    grpc_server_start(ingest->server);
+    for (int i = 0; i < REQUESTED_CALLS; i++)
+        request_call(ingest);
+    if (start_threads(ingest) != THREADS) {
+        /* Not worth an orderly way back: the program does not start. */
+        bl_notice_write("can't start a thread");
+        exit(1);
+    }
+    *out = ingest;
+    return BL_OK;
+}
+
+void bl_ingest_serve(struct bl_ingest *ingest, int descriptor)
+{
+    grpc_server_add_channel_from_fd(ingest->server, descriptor, ingest->credentials);
+}
+
+/* Waits for the server's event until @until_ms. Calls that wait for data planes are answered as they stand: also those
+ * that the writer hands over meanwhile. */
+static bool wait_shut(struct bl_ingest *ingest, int64_t until_ms)
+{
+    bool shut = false;
+
+    while (!shut && bl_clock_monotonic_ms() < until_ms) {
+        int64_t next_ms = bl_clock_monotonic_ms() + 20;
+        struct timespec next = {.tv_sec = next_ms / 1000, .tv_nsec = next_ms % 1000 * 1000000};
+
+        (void)bl_publish_expire(ingest->parts.publish, 0, true);
+        (void)pthread_mutex_lock(&ingest->lock);
+        if (!ingest->shut)
+            (void)pthread_cond_timedwait(&ingest->is_shut, &ingest->lock, &next);
+        shut = ingest->shut;
+        (void)pthread_mutex_unlock(&ingest->lock);
+    }
+    return shut;
+}
+
+void bl_ingest_stop(struct bl_ingest *ingest, int patience_ms)
+{
+    atomic_store_explicit(&ingest->stopping, true, memory_order_relaxed);
+    grpc_server_shutdown_and_notify(ingest->server, ingest->queue, &shutdown_tag);
+    if (!wait_shut(ingest, bl_clock_monotonic_ms() + patience_ms)) {
+        grpc_server_cancel_all_calls(ingest->server);
+        while (!wait_shut(ingest, bl_clock_monotonic_ms() + 1000))
+            continue;
+    }
+    grpc_completion_queue_shutdown(ingest->queue);
+    for (int i = 0; i < THREADS; i++)
+        (void)pthread_join(ingest->threads[i], NULL);
+}
+
+void bl_ingest_free(struct bl_ingest *ingest)
+{
+    grpc_server_destroy(ingest->server);
+    grpc_completion_queue_destroy(ingest->queue);
+    grpc_server_credentials_release(ingest->credentials);
+    grpc_shutdown();
+    (void)pthread_cond_destroy(&ingest->is_shut);
+    (void)pthread_mutex_destroy(&ingest->lock);
+    free(ingest);
+}

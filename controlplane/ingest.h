@@ -1,0 +1,44 @@
+/** @file ingest.h
+ * The gRPC server: calls in, answers out (listen → ingest → authorize → writer | the list state; publish → ingest).
+ *
+ * Apply goes to the writer and, with wait = ENFORCED, from there to publish; Lookup and GetStatus are answered on the
+ * spot, under the list state's read lock. What is declared but not there yet is UNIMPLEMENTED. Bounded: calls in flight
+ * (BL_INGEST_CALLS_MAX, above that RESOURCE_EXHAUSTED), bytes a message (32 MiB), bytes queued (writer.h).
+ *
+ * A caller is known by its connection (peers.h) and asked for before its message is read. Threads: two of its own on
+ * one completion queue; answers may be sent from any thread. */
+#ifndef BL_INGEST_H
+#define BL_INGEST_H
+
+#include "controlplane/authorize.h"
+#include "controlplane/peers.h"
+#include "controlplane/publish.h"
+#include "controlplane/store.h"
+#include "controlplane/writer.h"
+
+enum { BL_INGEST_CALLS_MAX = 512 };
+
+struct bl_ingest;
+
+/** What a call needs; all borrowed. */
+struct bl_ingest_parts {
+    struct bl_store *store;
+    struct bl_writer *writer;
+    struct bl_publish *publish;
+    const struct bl_peers *peers;
+    const struct bl_authorize *authorize;
+};
+
+/** Starts the server without any connection. @return 0, BL_ENOMEM or BL_EIO. */
+int bl_ingest_create(struct bl_ingest **out, const struct bl_ingest_parts *parts);
+
+/** Serves the connection @p descriptor, which must have been admitted to peers. Takes it over. */
+void bl_ingest_serve(struct bl_ingest *ingest, int descriptor);
+
+/** Takes no new calls, waits up to @p patience_ms for those in flight (what waits for data planes is answered at once
+ * as it stands), then cancels the rest. Afterwards no thread is in here and the writer gets nothing more. */
+void bl_ingest_stop(struct bl_ingest *ingest, int patience_ms);
+
+void bl_ingest_free(struct bl_ingest *ingest);
+
+#endif

@@ -1,0 +1,28 @@
+/** @file listen.h
+ * Listening Unix sockets, and who is at the other end (main.c, sync_server.c call).
+ *
+ * Threads: any. Cost: start-up, but for accept. */
+#ifndef BL_LISTEN_H
+#define BL_LISTEN_H
+
+#include <stdint.h>
+
+#include "bounceline/error.h"
+
+/** Makes the directory that @p path lies in when it is missing (0755, given to @p uid and @p gid), and, with @p itself,
+ * @p path as a directory too (0700). What exists is left as it is. @return 0, BL_EINVAL or BL_EIO. */
+int bl_listen_prepare(const char *path, int itself, uint32_t uid, uint32_t gid, struct bl_error_detail *detail);
+
+/** Listens on @p path with @p mode, non-blocking, close-on-exec. A socket that nobody answers on is replaced; one that
+ * somebody answers on, or anything else of that name, is refused.
+ * @return the descriptor, or BL_EEXIST, BL_EINVAL, BL_EIO. */
+int bl_listen_open(const char *path, uint32_t mode, struct bl_error_detail *detail);
+
+/** Closes, and removes the path. */
+void bl_listen_close(int descriptor, const char *path);
+
+/** Accepts one connection (non-blocking, close-on-exec) and says who made it (SO_PEERCRED: the user that called
+ * connect, whatever became of it since). @return the descriptor, BL_EAGAIN: nobody waits, or BL_EFULL: no descriptors. */
+int bl_listen_accept(int descriptor, uint32_t *uid);
+
+#endif

@@ -1,0 +1,262 @@
+/* bounceline-controlplane: reads the settings, folds the log, opens its two sockets, serves until SIGTERM.
+ *
+ *   clients → listen → ingest → authorize → writer: policy → log → list_state → publish → sync_server → data planes
+ *
+ * Order of the start: settings; directories of the sockets and of the log, made where they are missing and given to
+ * controlplane.user; privileges dropped for good; the log (its lock keeps a second program out); sockets; threads. A
+ * directory that exists already must be writable by that user.
+ *
+ * Order of the end: no more connections, calls in flight answered (at most PATIENCE_MS, then cancelled), the writer,
+ * the sync thread, the log. This thread only accepts connections and waits for signals. */
+#define _GNU_SOURCE /* initgroups, setresuid */
+#include <argp.h>
+#include <errno.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "bounceline/settings.h"
+#include "bounceline/version.h"
+#include "controlplane/clock.h"
+#include "controlplane/ingest.h"
+#include "controlplane/listen.h"
+#include "controlplane/notice.h"
+#include "controlplane/sync_server.h"
+
+enum { PATIENCE_MS = 2000, SYNC_SOCKET_MODE = 0600 };
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+const char *argp_program_version = "bounceline-controlplane " BL_VERSION_TEXT;
+
+struct options {
+    const char *config;
+    bool check;
+};
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+    struct options *options = state->input;
+
+    switch (key) {
+    case 'c':
+        options->config = argument;
+        return 0;
+    case 'n':
+        options->check = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_usage(state);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option option_list[] = {
+    {"config", 'c', "FILE", 0, "Settings (default: /etc/bounceline/bounceline.yaml)", 0},
+    {"check", 'n', NULL, 0, "Read the settings, say what is wrong with them, and exit", 0},
+    {0},
+};
+
+static const struct argp option_parser = {
+    option_list, parse_option,
+    NULL,        "Holds the list: takes updates over gRPC, keeps them in a log, sends them to the data planes.",
+    NULL,        NULL,
+    NULL};
+
+/* Everything that runs, in the order it is started. */
+struct program {
+    struct bl_settings settings;
+    struct bl_store store;
+    struct bl_peers *peers;
+    struct bl_authorize *authorize;
+    struct bl_publish *publish;
+    struct bl_writer *writer;
+    struct bl_ingest *ingest;
+    struct bl_sync_server *sync_server;
+    int listening;
+    int sync_listening;
+    int signals;
+    int64_t refusal_ms; /* when a refused connection was told of last */
+};
+
+/* Makes what is missing for @user while it may, then becomes it. */
+static int become(const struct bl_settings_controlplane *settings, struct bl_error_detail *detail)
+{
+    uid_t uid = geteuid();
+    gid_t gid = getegid();
+    const struct passwd *entry = settings->user[0] == '\0' ? NULL : getpwnam(settings->user);
+    int error;
+
+    if (settings->user[0] != '\0' && entry == NULL)
+        return bl_error_set(detail, BL_EINVAL, "controlplane.user: there is no user %s", settings->user);
+    if (entry != NULL) {
+        uid = entry->pw_uid;
+        gid = entry->pw_gid;
+    }
+    error = bl_listen_prepare(settings->socket, 0, uid, gid, detail);
+    if (error == BL_OK)
+        error = bl_listen_prepare(settings->sync_socket, 0, uid, gid, detail);
+    if (error == BL_OK)
+        error = bl_listen_prepare(settings->data_directory, 1, uid, gid, detail);
+    if (error != BL_OK || uid == geteuid())
+        return error;
+    if (initgroups(settings->user, gid) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
+        return bl_error_set(detail, BL_EPERM, "can't become user %s: %s", settings->user, strerror(errno));
+    return BL_OK;
+}
+
+/* Signals come through a descriptor; every thread inherits the mask. */
+static int open_signals(void)
+{
+    sigset_t set;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int open_sockets(struct program *program, struct bl_error_detail *detail)
+{
+    const struct bl_settings_controlplane *settings = &program->settings.controlplane;
+
+    program->sync_listening = bl_listen_open(settings->sync_socket, SYNC_SOCKET_MODE, detail);
+    if (program->sync_listening < 0)
+        return program->sync_listening;
+    program->listening = bl_listen_open(settings->socket, settings->socket_mode, detail);
+    if (program->listening < 0)
+        bl_listen_close(program->sync_listening, settings->sync_socket);
+    return program->listening < 0 ? program->listening : BL_OK;
+}
+
+static int start_threads(struct program *program, struct bl_error_detail *detail)
+{
+    const struct bl_list_state *state = program->store.state;
+    int error = bl_publish_create(&program->publish, bl_list_state_epoch(state), bl_list_state_serial(state),
+                                  bl_list_state_digest(state));
+
+    if (error == BL_OK)
+        error = bl_writer_create(&program->writer, &program->store, program->publish);
+    if (error == BL_OK)
+        error =
+            bl_sync_server_create(&program->sync_server, program->sync_listening, program->publish, &program->store);
+    if (error == BL_OK)
+        error = bl_ingest_create(&program->ingest,
+                                 &(struct bl_ingest_parts){&program->store, program->writer, program->publish,
+                                                           program->peers, program->authorize});
+    return error == BL_OK ? BL_OK : bl_error_set(detail, error, "can't start: %s", bl_error_text(error));
+}
+
+/* What fails here ends the program: the kernel cleans up. */
+static int start(struct program *program, struct bl_error_detail *detail)
+{
+    const struct bl_settings_controlplane *settings = &program->settings.controlplane;
+    int error = become(settings, detail);
+
+    if (error != BL_OK)
+        return error;
+    program->signals = open_signals();
+    error = bl_peers_create(&program->peers, detail);
+    if (error == BL_OK)
+        error = bl_authorize_create(&program->authorize, settings, geteuid());
+    if (error == BL_OK)
+        error = bl_store_open(&program->store, settings, detail);
+    if (error == BL_OK)
+        error = open_sockets(program, detail);
+    if (error == BL_OK)
+        error = start_threads(program, detail);
+    return error;
+}
+
+static void accept_client(struct program *program)
+{
+    int64_t now_ms = bl_clock_monotonic_ms();
+    uint32_t uid = 0;
+    int descriptor = bl_listen_accept(program->listening, &uid);
+    bool accepted = descriptor >= 0;
+
+    if (accepted)
+        descriptor = bl_peers_admit(program->peers, descriptor, uid, now_ms);
+    if (descriptor >= 0) {
+        bl_ingest_serve(program->ingest, descriptor);
+        return;
+    }
+    if (!accepted && descriptor == BL_EAGAIN)
+        return;
+    if (now_ms - program->refusal_ms >= 1000)
+        bl_notice_write("a connection of uid %u is refused: too many", uid);
+    program->refusal_ms = now_ms;
+    /* Without descriptors the listening socket stays readable: don't spin on it. */
+    if (!accepted)
+        (void)poll(NULL, 0, 50);
+}
+
+static void serve(struct program *program)
+{
+    struct pollfd polls[2] = {{.fd = program->listening, .events = POLLIN}, {.fd = program->signals, .events = POLLIN}};
+
+    for (;;) {
+        if (poll(polls, 2, -1) < 0)
+            continue;
+        if (polls[1].revents != 0)
+            return;
+        if (polls[0].revents != 0)
+            accept_client(program);
+    }
+}
+
+static void stop(struct program *program)
+{
+    const struct bl_settings_controlplane *settings = &program->settings.controlplane;
+
+    bl_notice_write("stopping at serial %llu", (unsigned long long)bl_list_state_serial(program->store.state));
+    bl_listen_close(program->listening, settings->socket);
+    bl_ingest_stop(program->ingest, PATIENCE_MS);
+    bl_writer_free(program->writer);
+    bl_sync_server_free(program->sync_server);
+    bl_listen_close(program->sync_listening, settings->sync_socket);
+    bl_ingest_free(program->ingest);
+    bl_publish_free(program->publish);
+    bl_store_close(&program->store);
+    bl_authorize_free(program->authorize);
+    bl_peers_free(program->peers);
+    (void)close(program->signals);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {"/etc/bounceline/bounceline.yaml", false};
+    struct bl_error_detail detail = {""};
+    struct program *program = calloc(1, sizeof(*program));
+    int error = program == NULL ? BL_ENOMEM : BL_OK;
+
+    argp_err_exit_status = EXIT_USAGE;
+    (void)argp_parse(&option_parser, argc, argv, 0, NULL, &options);
+    if (error == BL_OK)
+        error = bl_settings_load(options.config, BL_SETTINGS_CONTROLPLANE, &program->settings, &detail);
+    if (error == BL_OK && !options.check)
+        error = start(program, &detail);
+    if (error != BL_OK) {
+        bl_notice_write("%s", detail.text[0] == '\0' ? bl_error_text(error) : detail.text);
+        return EXIT_FAILED;
+    }
+    if (!options.check) {
+        bl_notice_write("ready: epoch %llx, serial %llu, socket %s",
+                        (unsigned long long)bl_log_epoch(program->store.log),
+                        (unsigned long long)bl_log_serial(program->store.log), program->settings.controlplane.socket);
+        serve(program);
+        stop(program);
+    }
+    free(program);
+    return 0;
+}

@@ -1,0 +1,449 @@
+/* Group commit; see writer.h. In order: queue → decide → append → commit → publish → answer. */
+#include "controlplane/writer.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "controlplane/clock.h"
+#include "controlplane/codec_log.h"
+#include "controlplane/notice.h"
+#include "controlplane/policy.h"
+
+struct bl_writer {
+    struct bl_store *store;
+    struct bl_publish *publish;
+    pthread_t thread;
+    _Atomic(const char *) fault; /* relaxed: a text for people */
+
+    pthread_mutex_t lock; /* of the queue and of stop */
+    pthread_cond_t wake;
+    bool stop;
+    struct bl_writer_job *first;
+    struct bl_writer_job *last;
+    size_t n_queued_bytes;
+
+    /* Of the writer thread alone: the group in the making. */
+    struct bl_writer_job **jobs;
+    struct bl_codec_bytes *records; /* of job i; length 0: nothing to record, or an error */
+    struct bl_log_blob *blobs;
+    size_t n_jobs;
+    size_t n_jobs_max;
+};
+
+/* The log is in doubt: nobody may be told anything. */
+static _Noreturn void give_up(const char *what, const struct bl_error_detail *detail, int error)
+{
+    bl_notice_write("%s: %s: %s; exiting, nothing in doubt was answered", what, bl_error_text(error), detail->text);
+    _exit(1);
+}
+
+static void fail(struct bl_writer_job *job, int error, const char *text)
+{
+    job->error = bl_error_set(&job->detail, error, "%s", text);
+    bl_codec_bytes_fini(&job->answer);
+}
+
+/* A retry gets its first answer. @return true when the job is decided by that. */
+static bool answer_repeated(struct bl_writer *writer, struct bl_writer_job *job)
+{
+    const struct bl_batch *batch = &job->request.batch;
+    struct bl_answer answer;
+    int error;
+
+    if (batch->session[0] == '\0')
+        return false;
+    error = bl_answers_find(writer->store->answers, job->actor.name, batch->session, batch->sequence,
+                            batch->request_hash, &answer);
+    if (error == BL_ENOENT)
+        return false;
+    if (error != BL_OK) {
+        job->error = bl_error_set(&job->detail, BL_ECONFLICT, "session %s, sequence %llu: names another batch",
+                                  batch->session, (unsigned long long)batch->sequence);
+        return true;
+    }
+    job->answer.data = malloc(answer.length + 1);
+    if (job->answer.data == NULL) {
+        fail(job, BL_ENOMEM, "out of memory");
+        return true;
+    }
+    memcpy(job->answer.data, answer.data, answer.length);
+    job->answer.length = answer.length;
+    job->serial = answer.serial;
+    job->repeated = true;
+    return true;
+}
+
+static int encode_record(struct bl_writer *writer, const struct bl_writer_job *job,
+                         const struct bl_policy_effects *effects, int64_t now_ms, struct bl_codec_bytes *out)
+{
+    const struct bl_batch *batch = &job->request.batch;
+    const struct bl_record record = {
+        .epoch = bl_log_epoch(writer->store->log),
+        .serial = job->serial,
+        .time_ms = now_ms,
+        .actor = job->actor.name,
+        .session = batch->session,
+        .sequence = batch->sequence,
+        .request_hash = batch->request_hash,
+        .groups = effects->groups,
+        .n_groups = effects->n_groups,
+        /* Without a session nobody can ask for it again. */
+        .answer = job->answer.data,
+        .answer_bytes = batch->session[0] == '\0' ? 0 : job->answer.length,
+    };
+
+    return bl_codec_log_encode_record(&record, out);
+}
+
+/* Decides one batch on the locked state, as the next serial after @serial. @return true when it has a record. */
+static bool decide(struct bl_writer *writer, struct bl_writer_job *job, uint64_t serial, int64_t now_ms,
+                   struct bl_codec_bytes *record)
+{
+    struct bl_batch_result result = {0};
+    struct bl_policy_effects effects = {0};
+    const struct bl_batch *batch = &job->request.batch;
+    size_t mark = bl_list_state_mark(writer->store->state);
+    int error;
+
+    if (batch->expected_serial != 0 && batch->expected_serial != serial) {
+        job->error = bl_error_set(&job->detail, BL_EORDER, "expected_serial %llu: the list is at %llu",
+                                  (unsigned long long)batch->expected_serial, (unsigned long long)serial);
+        return false;
+    }
+    error = bl_policy_apply(writer->store->settings, writer->store->state, &job->actor, batch, now_ms, serial + 1,
+                            &result, &effects);
+    if (error == BL_OK) {
+        result.epoch = bl_log_epoch(writer->store->log);
+        result.serial = effects.n_groups != 0 ? serial + 1 : 0;
+        job->serial = effects.n_groups != 0 ? serial + 1 : serial;
+        error = bl_codec_client_encode_answer(batch, &result, &job->answer);
+        if (error == BL_OK && effects.n_groups != 0)
+            error = encode_record(writer, job, &effects, now_ms, record);
+    }
+    bl_policy_effects_fini(&effects);
+    bl_batch_result_fini(&result);
+    if (error != BL_OK) {
+        bl_list_state_rollback(writer->store->state, mark);
+        fail(job, error, "out of memory");
+        return false;
+    }
+    return record->length != 0;
+}
+
+static void set_fault(struct bl_writer *writer, const char *fault)
+{
+    if (atomic_load_explicit(&writer->fault, memory_order_relaxed) == fault)
+        return;
+    atomic_store_explicit(&writer->fault, fault, memory_order_relaxed);
+    bl_notice_write("writes: %s", fault[0] == '\0' ? "accepted again" : fault);
+}
+
+/* Makes @n records durable, and what they say visible. The state is locked and has them applied.
+ * @return 0, or BL_EFULL with all of it taken back to @mark. */
+static int append(struct bl_writer *writer, size_t n, size_t mark)
+{
+    struct bl_error_detail detail = {""};
+    struct bl_list_changes changes;
+    uint64_t from_serial = bl_log_serial(writer->store->log);
+    int error = bl_log_append(writer->store->log, writer->blobs, n, &detail);
+
+    if (error == BL_EFULL) {
+        bl_list_state_rollback(writer->store->state, mark);
+        set_fault(writer, "disk full");
+        return error;
+    }
+    if (error != BL_OK)
+        give_up("log", &detail, error);
+    set_fault(writer, "");
+    bl_list_state_commit(writer->store->state, from_serial + n, &changes);
+    bl_publish_commit(writer->publish, writer->store->state, from_serial, &changes);
+    return BL_OK;
+}
+
+static void remember_answer(struct bl_writer *writer, const struct bl_writer_job *job)
+{
+    const struct bl_batch *batch = &job->request.batch;
+    const struct bl_answer answer = {
+        .actor = job->actor.name,
+        .session = batch->session,
+        .sequence = batch->sequence,
+        .request_hash = batch->request_hash,
+        .serial = job->serial,
+        .data = job->answer.data,
+        .length = job->answer.length,
+    };
+
+    if (batch->session[0] != '\0' && bl_answers_add(writer->store->answers, &answer) != BL_OK)
+        bl_notice_write("no memory to keep the answer of serial %llu", (unsigned long long)job->serial);
+}
+
+/* A group that was taken back: what was decided in it was decided on a list that is not there. */
+static void fail_group(struct bl_writer *writer)
+{
+    for (size_t i = 0; i < writer->n_jobs; i++)
+        if (writer->jobs[i]->error == BL_OK && !writer->jobs[i]->repeated)
+            fail(writer->jobs[i], BL_EFULL, "disk full");
+}
+
+static void commit_group(struct bl_writer *writer)
+{
+    int64_t now_ms = bl_clock_wall_ms();
+    size_t n_records = 0;
+    uint64_t serial;
+    size_t mark;
+    int error = BL_OK;
+
+    (void)pthread_rwlock_wrlock(&writer->store->lock);
+    serial = bl_log_serial(writer->store->log);
+    mark = bl_list_state_mark(writer->store->state);
+    for (size_t i = 0; i < writer->n_jobs; i++) {
+        writer->records[i] = (struct bl_codec_bytes){NULL, 0};
+        if (answer_repeated(writer, writer->jobs[i]))
+            continue;
+        if (!decide(writer, writer->jobs[i], serial, now_ms, &writer->records[i]))
+            continue;
+        writer->blobs[n_records++] = (struct bl_log_blob){++serial, writer->records[i].data, writer->records[i].length};
+    }
+    if (n_records != 0)
+        error = append(writer, n_records, mark);
+    else
+        bl_list_state_rollback(writer->store->state, mark);
+    (void)pthread_rwlock_unlock(&writer->store->lock);
+    if (error != BL_OK)
+        fail_group(writer);
+    for (size_t i = 0; i < writer->n_jobs; i++) {
+        if (error == BL_OK && writer->records[i].length != 0)
+            remember_answer(writer, writer->jobs[i]);
+        bl_codec_bytes_fini(&writer->records[i]);
+        writer->jobs[i]->done(writer->jobs[i]);
+    }
+}
+
+/* A retry that meets its first try in one group waits for the next: its answer is not known before. */
+static bool repeats_in_group(const struct bl_writer *writer, const struct bl_writer_job *job)
+{
+    const struct bl_batch *batch = &job->request.batch;
+
+    if (batch->session[0] == '\0')
+        return false;
+    for (size_t i = 0; i < writer->n_jobs; i++) {
+        const struct bl_writer_job *other = writer->jobs[i];
+
+        if (other->request.batch.sequence == batch->sequence &&
+            strcmp(other->request.batch.session, batch->session) == 0 &&
+            strcmp(other->actor.name, job->actor.name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Moves what goes into one commit from the queue to the group. Under the lock. */
+static void take_group(struct bl_writer *writer)
+{
+    size_t n_bytes = 0;
+
+    writer->n_jobs = 0;
+    while (writer->first != NULL && writer->n_jobs < writer->n_jobs_max && n_bytes < BL_WRITER_GROUP_BYTES) {
+        struct bl_writer_job *job = writer->first;
+
+        if (repeats_in_group(writer, job))
+            break;
+        writer->first = job->next;
+        if (writer->first == NULL)
+            writer->last = NULL;
+        writer->n_queued_bytes -= job->request_bytes;
+        n_bytes += job->request_bytes;
+        writer->jobs[writer->n_jobs++] = job;
+    }
+}
+
+/* Applies a record as a replay would. The state is locked. */
+static int apply_record(struct bl_writer *writer, const struct bl_codec_bytes *blob, uint64_t serial)
+{
+    struct bl_codec_record decoded;
+    struct bl_error_detail detail = {""};
+    int error = bl_codec_log_decode_record(blob->data, blob->length, &decoded, &detail);
+
+    if (error != BL_OK)
+        return error;
+    for (size_t i = 0; i < decoded.record.n_groups && error == BL_OK; i++)
+        error = bl_list_state_apply(writer->store->state, &decoded.record.groups[i], serial, BL_RECORD_EXPIRY, &detail);
+    bl_codec_log_record_fini(&decoded);
+    return error;
+}
+
+/* Turns what is due into one record: encoded first (the due groups live until the next apply only), then applied from
+ * the record. @return how many expired. */
+static size_t expire_locked(struct bl_writer *writer, int64_t now_ms)
+{
+    const struct bl_effect_group *groups = NULL;
+    size_t n = bl_list_state_due(writer->store->state, now_ms, BL_WRITER_EXPIRIES_MAX, &groups);
+    size_t mark = bl_list_state_mark(writer->store->state);
+    const struct bl_record record = {
+        .epoch = bl_log_epoch(writer->store->log),
+        .serial = bl_log_serial(writer->store->log) + 1,
+        .time_ms = now_ms,
+        .actor = BL_RECORD_EXPIRY,
+        .session = "",
+        .groups = groups,
+        .n_groups = n,
+    };
+    struct bl_codec_bytes blob = {NULL, 0};
+    int error;
+
+    if (n == 0)
+        return 0;
+    error = bl_codec_log_encode_record(&record, &blob);
+    if (error == BL_OK)
+        error = apply_record(writer, &blob, record.serial);
+    if (error == BL_OK) {
+        writer->blobs[0] = (struct bl_log_blob){record.serial, blob.data, blob.length};
+        error = append(writer, 1, mark);
+    } else {
+        bl_list_state_rollback(writer->store->state, mark);
+        bl_notice_write("expiry: %s; tried again", bl_error_text(error));
+    }
+    bl_codec_bytes_fini(&blob);
+    return error == BL_OK ? n : 0;
+}
+
+/* @return true when more may be due right now. */
+static bool expire(struct bl_writer *writer)
+{
+    size_t n;
+
+    (void)pthread_rwlock_wrlock(&writer->store->lock);
+    n = expire_locked(writer, bl_clock_wall_ms());
+    (void)pthread_rwlock_unlock(&writer->store->lock);
+    return n == BL_WRITER_EXPIRIES_MAX;
+}
+
+static void snapshot_when_due(struct bl_writer *writer)
+{
+    struct bl_error_detail detail = {""};
+    uint64_t serial = bl_log_serial(writer->store->log);
+    int error;
+
+    if (serial - writer->store->snapshot_serial < writer->store->settings->snapshot_records)
+        return;
+    error = bl_store_write_snapshot(writer->store, &detail);
+    if (error == BL_EIO || error == BL_EORDER)
+        give_up("snapshot", &detail, error);
+    if (error == BL_OK)
+        bl_notice_write("snapshot at serial %llu", (unsigned long long)serial);
+    else
+        bl_notice_write("snapshot at serial %llu: %s: %s", (unsigned long long)serial, bl_error_text(error),
+                        detail.text);
+}
+
+/* Waits for work or @due_ms, then takes a group. @return false when all is done and the thread is to end. */
+static bool next_group(struct bl_writer *writer, int64_t due_ms)
+{
+    struct timespec due = {.tv_sec = due_ms / 1000, .tv_nsec = due_ms % 1000 * 1000000};
+    bool goes_on;
+
+    (void)pthread_mutex_lock(&writer->lock);
+    while (writer->first == NULL && !writer->stop)
+        if (pthread_cond_timedwait(&writer->wake, &writer->lock, &due) != 0)
+            break;
+    take_group(writer);
+    goes_on = writer->n_jobs != 0 || !writer->stop;
+    (void)pthread_mutex_unlock(&writer->lock);
+    return goes_on;
+}
+
+enum { EXPIRY_TICK_MS = 1000 };
+
+static void *run(void *context)
+{
+    struct bl_writer *writer = context;
+    int64_t expiry_ms = bl_clock_monotonic_ms();
+
+    while (next_group(writer, expiry_ms)) {
+        if (writer->n_jobs != 0)
+            commit_group(writer);
+        if (bl_clock_monotonic_ms() >= expiry_ms && !expire(writer))
+            expiry_ms = bl_clock_monotonic_ms() + EXPIRY_TICK_MS;
+        snapshot_when_due(writer);
+    }
+    return NULL;
+}
+
+static void free_memory(struct bl_writer *writer)
+{
+    free(writer->blobs);
+    free(writer->records);
+    free(writer->jobs);
+    free(writer);
+}
+
+int bl_writer_create(struct bl_writer **out, struct bl_store *store, struct bl_publish *publish)
+{
+    struct bl_writer *writer = calloc(1, sizeof(*writer));
+    pthread_condattr_t attributes;
+
+    if (writer == NULL)
+        return BL_ENOMEM;
+    writer->store = store;
+    writer->publish = publish;
+    writer->n_jobs_max = store->settings->commit_batches_max;
+    writer->jobs = calloc(writer->n_jobs_max, sizeof(struct bl_writer_job *));
+    writer->records = calloc(writer->n_jobs_max, sizeof(*writer->records));
+    writer->blobs = calloc(writer->n_jobs_max + 1, sizeof(*writer->blobs));
+    if (writer->jobs == NULL || writer->records == NULL || writer->blobs == NULL) {
+        free_memory(writer);
+        return BL_ENOMEM;
+    }
+    atomic_init(&writer->fault, "");
+    (void)pthread_mutex_init(&writer->lock, NULL);
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&writer->wake, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    if (pthread_create(&writer->thread, NULL, run, writer) != 0) {
+        free_memory(writer);
+        return BL_EIO;
+    }
+    *out = writer;
+    return BL_OK;
+}
+
+void bl_writer_free(struct bl_writer *writer)
+{
+    (void)pthread_mutex_lock(&writer->lock);
+    writer->stop = true;
+    (void)pthread_cond_signal(&writer->wake);
+    (void)pthread_mutex_unlock(&writer->lock);
+    (void)pthread_join(writer->thread, NULL);
+    (void)pthread_cond_destroy(&writer->wake);
+    (void)pthread_mutex_destroy(&writer->lock);
+    free_memory(writer);
+}
+
+int bl_writer_submit(struct bl_writer *writer, struct bl_writer_job *job)
+{
+    int error = BL_OK;
+
+    job->next = NULL;
+    (void)pthread_mutex_lock(&writer->lock);
+    if (writer->n_queued_bytes + job->request_bytes > BL_WRITER_QUEUE_BYTES) {
+        error = BL_EFULL;
+    } else {
+        if (writer->last == NULL)
+            writer->first = job;
+        else
+            writer->last->next = job;
+        writer->last = job;
+        writer->n_queued_bytes += job->request_bytes;
+        (void)pthread_cond_signal(&writer->wake);
+    }
+    (void)pthread_mutex_unlock(&writer->lock);
+    return error;
+}
+
+const char *bl_writer_fault(const struct bl_writer *writer)
+{
+    return atomic_load_explicit(&writer->fault, memory_order_relaxed);
+}

@@ -1,0 +1,55 @@
+/** @file writer.h
+ * The one thread that changes the list (ingest → policy → log → list_state → publish).
+ *
+ * It takes what is queued, up to commit_batches_max batches, decides them one after the other on the write-locked list
+ * state, appends their records in one transaction, and only then unlocks, publishes and answers. So what any reader sees
+ * is durable, and what is answered is durable and readable. Each second it also turns what has expired into a record.
+ *
+ * When the disk is full the whole group is taken back and refused; a later one may succeed. When the log is in doubt
+ * there is no answer: the program exits with status 1, and the next start finds out what is true. */
+#ifndef BL_WRITER_H
+#define BL_WRITER_H
+
+#include "controlplane/codec_client.h"
+#include "controlplane/publish.h"
+#include "controlplane/store.h"
+
+enum {
+    BL_WRITER_QUEUE_BYTES = 128 << 20,
+    BL_WRITER_GROUP_BYTES = 8 << 20, /**< a group ends behind the batch that reaches it */
+    BL_WRITER_EXPIRIES_MAX = 4096,   /**< in one record */
+};
+
+struct bl_writer;
+
+/** A batch on its way. Owned by who submits it, until done. */
+struct bl_writer_job {
+    struct bl_actor actor;
+    struct bl_codec_request request;
+    size_t request_bytes;
+    void (*done)(struct bl_writer_job *job); /**< on the writer thread, without the lock */
+
+    /* The result: */
+    int error;                     /**< 0; BL_ECONFLICT: the id names another batch; BL_EORDER: expected_serial;
+                                      BL_EFULL: disk full; BL_ENOMEM */
+    struct bl_error_detail detail; /**< of the error */
+    struct bl_codec_bytes answer;  /**< encoded, as the log has it; owned by the submitter */
+    bool repeated;
+    uint64_t serial; /**< that is to be enforced: the batch's, or the list's when nothing was recorded */
+
+    struct bl_writer_job *next; /**< writer.c's */
+};
+
+/** Starts the thread. @return 0, BL_ENOMEM or BL_EIO. */
+int bl_writer_create(struct bl_writer **out, struct bl_store *store, struct bl_publish *publish);
+
+/** Answers what is queued, then ends the thread. No submit may come after it began. */
+void bl_writer_free(struct bl_writer *writer);
+
+/** Queues @p job. @return 0, or BL_EFULL: too much is queued (done is not called). Threads: any. */
+int bl_writer_submit(struct bl_writer *writer, struct bl_writer_job *job);
+
+/** Why writes are refused now; "" when they are not. A static string. Threads: any. */
+const char *bl_writer_fault(const struct bl_writer *writer);
+
+#endif
