@@ -265,6 +265,7 @@ static int read_dataplane(const Bounceline__V1__DataplaneStatus *wire, struct bl
     *out = (struct bl_status_dataplane){
         .name = wire->name,
         .version = wire->version,
+        .connected = wire->connected != 0,
         .epoch = wire->epoch,
         .serial = wire->serial,
         .digest_hi = wire->digest_hi,

@@ -101,6 +101,7 @@ struct bl_status_counter {
 struct bl_status_dataplane {
     const char *name;
     const char *version;
+    bool connected; /**< false: it was before; the rest is its last report */
     uint64_t epoch;
     uint64_t serial;
     uint64_t digest_hi;

@@ -170,7 +170,8 @@ const struct bl_command bl_command_table[] = {
             "--json prints one object: version, epoch (hex), durable_serial, enforced_serial, digest (hex), "
             "n_listings, "
             "n_exemptions, n_delists, n_effective_ipv4, n_effective_ipv6, n_classes, uptime_ms, write_fault (empty: "
-            "writes are taken), exit_code and dataplanes, each of name, version, epoch, serial, digest, digest_agrees "
+            "writes are taken), exit_code and dataplanes, each of name, version, connected, epoch, serial, digest, "
+            "digest_agrees "
             "(null: not at the same serial), replicas_agree (null likewise), n_entries_ipv4, n_entries_ipv6, age_ms, "
             "n_resyncs, n_digest_mismatches, workers (of worker, serial, checksum (hex), rx_packets, tx_packets) and "
             "counters (one key a reason; all of them, also zero). A failure prints error and exit_code.\n",

@@ -18,7 +18,8 @@
 /* argp's interface: it reads these. */
 const char *argp_program_version = "bounceline " BL_VERSION_TEXT;
 
-enum { DEADLINE_MAX_MS = 24 * 3600 * 1000 };
+/* The control plane holds no call longer. */
+enum { DEADLINE_MAX_MS = 10 * 60 * 1000 };
 
 static const struct argp_option global_options[] = {
     {NULL, 0, NULL, 0, "For every command:", 2},
@@ -75,7 +76,7 @@ static int64_t parse_duration(const char *option, const char *text, int64_t max_
     if (bl_duration_parse(text, &duration_ms, &detail) != BL_OK)
         refuse(state, "%s: %s", option, detail.text);
     else if (duration_ms > max_ms)
-        refuse(state, "%s: duration '%.40s': expected at most %lldh", option, text, (long long)max_ms / 3600000);
+        refuse(state, "%s: duration '%.40s': expected at most %lldm", option, text, (long long)max_ms / 60000);
     return duration_ms;
 }
 

@@ -54,6 +54,14 @@ static const char *reason_text(const char *name)
     return "";
 }
 
+static bool any_connected(const struct bl_status *status)
+{
+    for (size_t i = 0; i < status->n_dataplanes; i++)
+        if (status->dataplanes[i].connected)
+            return true;
+    return false;
+}
+
 /* A fault of the log comes first: everything below it is still true, but no longer changes. */
 static void show_controlplane(const struct bl_status *status)
 {
@@ -67,7 +75,7 @@ static void show_controlplane(const struct bl_status *status)
         bl_text_put(stdout, status->write_fault);
         (void)fputc('\n', stdout);
     }
-    if (status->n_dataplanes == 0)
+    if (!any_connected(status))
         (void)printf("  serial       %" PRIu64 " durable; no data plane is connected: nothing is enforced\n",
                      status->durable_serial);
     else
@@ -120,7 +128,8 @@ static void show_dataplane(const struct bl_status *status, const struct bl_statu
     bl_text_put(stdout, dataplane->name);
     (void)fputs(", ", stdout);
     bl_text_put(stdout, dataplane->version);
-    (void)printf(", last report %s ago\n", bl_duration_format(dataplane->age_ms, age));
+    (void)printf("%s, last report %s ago\n", dataplane->connected ? "" : ", NOT CONNECTED",
+                 bl_duration_format(dataplane->age_ms, age));
     (void)printf("  serial       %" PRIu64 "%s\n", dataplane->serial,
                  dataplane->epoch == status->epoch ? "" : " of another epoch");
     (void)printf("  entries      %" PRIu64 " IPv4, %" PRIu64 " IPv6\n", dataplane->n_entries_ipv4,
@@ -148,6 +157,7 @@ static void dataplane_json(struct bl_json *json, const struct bl_status *status,
     bl_json_begin_object(json, NULL);
     bl_json_put_text(json, "name", dataplane->name);
     bl_json_put_text(json, "version", dataplane->version);
+    bl_json_put_bool(json, "connected", dataplane->connected);
     bl_json_put_hex(json, "epoch", dataplane->epoch);
     bl_json_put_uint(json, "serial", dataplane->serial);
     bl_json_put_digest(json, "digest", dataplane->digest_hi, dataplane->digest_lo);

@@ -120,7 +120,7 @@ class Usage(Case):
                 (["list", "--reason", "a\nb", "192.0.2.1"], "holds a control character"),
                 (["list", "--source", "", "192.0.2.1"], "expected a name"),
                 (["--wait", "soon", "status"], "--wait 'soon': expected durable or enforced"),
-                (["--deadline", "2d", "status"], "expected at most 24h"),
+                (["--deadline", "11m", "status"], "expected at most 10m"),
                 (["lookup", "--force", "192.0.2.1"], "--force"),
                 (["exempt", "--code", "606", "192.0.2.1"], "--code"),
                 (["--socket", "/" + "x" * 120, "status"], "expected a path of 1..107 bytes"),
@@ -364,7 +364,7 @@ class Spoken(Case):
 
     def test_status(self):
         workers = [pb.WorkerStatus(worker=i, serial=42, checksum=77, rx_packets=5) for i in range(2)]
-        plane = pb.DataplaneStatus(name="edge-1", version="v", epoch=3, serial=42, digest_hi=1, digest_lo=2, age_ms=300,
+        plane = pb.DataplaneStatus(name="edge-1", version="v", connected=True, epoch=3, serial=42, digest_hi=1, digest_lo=2, age_ms=300,
                                    workers=workers, counters=[pb.Counter(name="reject_syn", value=7),
                                                               pb.Counter(name="drop_flags"),
                                                               pb.Counter(name="from_the_future", value=1)])
@@ -376,7 +376,13 @@ class Spoken(Case):
                       "last report 300 ms ago", "worker 1     serial 42, checksum 000000000000004d"):
             self.assertIn(words, done.stdout)
         self.assertNotIn("drop_flags", done.stdout)
+        self.assertNotIn("NOT CONNECTED", done.stdout)
         self.assertIn("0 drop_flags", self.expect(0, self.ask("status", "--all")).stdout)
+        plane.connected = False
+        self.answers.status = pb.GetStatusResponse(durable_serial=42, dataplanes=[plane])
+        done = self.expect(0, self.ask("status"))
+        self.assertIn("data plane     edge-1, v, NOT CONNECTED, last report 300 ms ago", done.stdout)
+        self.assertIn("42 durable; no data plane is connected", done.stdout)
 
     def test_status_tells_disagreement_from_difference_in_time(self):
         for serial, digest, checksums, agrees, replicas in ((42, 2, (7, 7), True, True), (42, 3, (7, 8), False, False),
