@@ -1,7 +1,7 @@
 /** @file client.h
  * The connection to the control plane: unary gRPC calls over its Unix socket, with the gRPC C core.
  *
- * Knows bytes and methods, not messages: client_codec.h makes and reads those. Called by call.c. It connects the
+ * Knows bytes and methods, not messages: client_codec.h makes and reads those. Called by session.c. It connects the
  * socket itself and hands the descriptor to gRPC: so the cause of a failure is the system's own word (no such file,
  * refused, permission denied), and a lost connection is told from a socket that nobody serves. One thread; gRPC runs
  * threads of its own behind it. Memory: a request and an answer of at most BL_CLIENT_MESSAGE_BYTES_MAX. */

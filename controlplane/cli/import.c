@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "controlplane/cli/call.h"
+#include "controlplane/cli/session.h"
 #include "controlplane/cli/list_file.h"
 #include "controlplane/cli/progress.h"
 #include "controlplane/cli/result.h"
@@ -80,7 +80,7 @@ static int fail(struct import *import, enum bl_exit code)
 
     bl_progress_fini(&import->progress);
     (void)snprintf(text, sizeof(text), "%.300s: %s", import->name, import->detail.text);
-    return bl_call_fail(import->options, code, text);
+    return bl_session_fail(import->options, code, text);
 }
 
 static void show_bad_lines_json(const struct import *import, size_t n_shown)
@@ -127,11 +127,11 @@ static int fail_bad_lines(struct import *import)
 }
 
 /* The length that the control plane gives an IPv6 address without one. */
-static int ask_ipv6_unit(struct bl_call *call, uint8_t *unit, struct bl_error_detail *detail)
+static int ask_ipv6_unit(struct bl_session *session, uint8_t *unit, struct bl_error_detail *detail)
 {
     struct bl_lookup lookup;
     struct bl_prefix prefix;
-    int error = bl_call_lookup(call, "2001:db8::1", &lookup, detail);
+    int error = bl_session_lookup(session, "2001:db8::1", &lookup, detail);
 
     if (error != BL_OK)
         return error;
@@ -198,7 +198,7 @@ static void tick(void *context)
     bl_progress_update(&import->progress, 0, 0, import->file.n_entries, "prefixes");
 }
 
-static int send_all(struct import *import, struct bl_call *call, struct bl_result *result)
+static int send_all(struct import *import, struct bl_session *session, struct bl_result *result)
 {
     const struct bl_options *options = import->options;
     struct bl_bulk bulk = {
@@ -207,7 +207,7 @@ static int send_all(struct import *import, struct bl_call *call, struct bl_resul
                    .reason = options->reason,
                    .code = options->code,
                    .action = options->action,
-                   .expires_at_ms = options->for_ms == 0 ? 0 : bl_call_now_ms() + options->for_ms},
+                   .expires_at_ms = options->for_ms == 0 ? 0 : bl_session_now_ms() + options->for_ms},
     };
     struct bl_batch batch = {.atomic = true, .force = options->force, .bulk = &bulk};
     struct columns columns = {0};
@@ -215,14 +215,14 @@ static int send_all(struct import *import, struct bl_call *call, struct bl_resul
     int error = BL_OK;
 
     if (import->file.has_bare_ipv6)
-        error = ask_ipv6_unit(call, &unit, &import->detail);
+        error = ask_ipv6_unit(session, &unit, &import->detail);
     if (error != BL_OK)
         return error;
     bl_list_file_finish(&import->file, unit);
     bl_progress_step(&import->progress, "sending");
     tick(import);
     if (columns_fill(&columns, &bulk, &import->file) == BL_OK)
-        error = bl_call_apply(call, &batch, result, &import->detail);
+        error = bl_session_apply(session, &batch, result, &import->detail);
     else
         error = bl_error_set(&import->detail, BL_ENOMEM, "out of memory");
     columns_free(&columns);
@@ -234,7 +234,7 @@ static const struct bl_list_file_entry *find_entry(const struct import *import, 
     return item->index < import->file.n_entries ? &import->file.entries[item->index] : NULL;
 }
 
-static void show_text(const struct import *import, const struct bl_call *call, const struct bl_result *result)
+static void show_text(const struct import *import, const struct bl_session *session, const struct bl_result *result)
 {
     char text[BL_ADDRESS_TEXT_MAX];
 
@@ -263,10 +263,10 @@ static void show_text(const struct import *import, const struct bl_call *call, c
                  " unchanged; ",
                  import->file.n_entries, import->file.n_lines, import->file.n_duplicates,
                  result->n_outcomes[BL_OUTCOME_APPLIED], result->n_outcomes[BL_OUTCOME_UNCHANGED]);
-    bl_result_put_reached(stdout, result, call);
+    bl_result_put_reached(stdout, result, session);
 }
 
-static void show_json(const struct import *import, const struct bl_call *call, const struct bl_result *result,
+static void show_json(const struct import *import, const struct bl_session *session, const struct bl_result *result,
                       enum bl_exit code)
 {
     char text[BL_ADDRESS_TEXT_MAX];
@@ -274,7 +274,7 @@ static void show_json(const struct import *import, const struct bl_call *call, c
 
     bl_json_init(&json, stdout);
     bl_json_begin_object(&json, NULL);
-    bl_result_put_json(&json, result, call);
+    bl_result_put_json(&json, result, session);
     bl_json_put_text(&json, "file", import->name);
     bl_json_put_uint(&json, "n_lines", import->file.n_lines);
     bl_json_put_uint(&json, "n_prefixes", import->file.n_entries);
@@ -298,29 +298,29 @@ static void show_json(const struct import *import, const struct bl_call *call, c
 static int deliver(struct import *import)
 {
     struct bl_result result;
-    struct bl_call call;
+    struct bl_session session;
     enum bl_exit code;
     int error;
 
     bl_progress_fini(&import->progress);
-    code = bl_call_open(&call, import->options);
+    code = bl_session_open(&session, import->options);
     if (code != BL_EXIT_DONE)
         return code;
     /* A million prefixes take seconds to judge and to write. */
-    if (import->options->deadline_ms == 0 && call.deadline_ms < DEADLINE_MIN_MS)
-        call.deadline_ms = DEADLINE_MIN_MS;
-    call.tick = tick;
-    call.tick_context = import;
-    error = send_all(import, &call, &result);
-    bl_call_close(&call);
+    if (import->options->deadline_ms == 0 && session.deadline_ms < DEADLINE_MIN_MS)
+        session.deadline_ms = DEADLINE_MIN_MS;
+    session.tick = tick;
+    session.tick_context = import;
+    error = send_all(import, &session, &result);
+    bl_session_close(&session);
     if (error != BL_OK)
-        return fail(import, bl_call_exit(error));
+        return fail(import, bl_session_exit(error));
     bl_progress_fini(&import->progress);
     code = bl_result_exit(&result, import->options->wait);
     if (import->options->json)
-        show_json(import, &call, &result, code);
+        show_json(import, &session, &result, code);
     else
-        show_text(import, &call, &result);
+        show_text(import, &session, &result);
     bl_client_codec_free_result(&result);
     return code;
 }
@@ -336,7 +336,7 @@ int bl_import_run(const struct bl_options *options)
     bl_progress_init(&import.progress, stderr);
     error = read_file(&import);
     if (error != BL_OK) {
-        code = fail(&import, bl_call_exit(error));
+        code = fail(&import, bl_session_exit(error));
     } else if (import.file.n_bad != 0) {
         code = fail_bad_lines(&import);
     } else if (import.file.n_entries == 0) {

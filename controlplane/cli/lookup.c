@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "controlplane/cli/call.h"
+#include "controlplane/cli/session.h"
 #include "controlplane/cli/text.h"
 
 /* The first line answers the question; "enforced" is said in numbers, since a person who was just delisted wants to know
@@ -149,21 +149,21 @@ int bl_lookup_run(const struct bl_options *options)
 {
     struct bl_error_detail detail = {""};
     struct bl_lookup *lookups = calloc(options->n_arguments, sizeof(*lookups));
-    struct bl_call call;
+    struct bl_session session;
     enum bl_exit code;
     int error = BL_OK;
 
     if (lookups == NULL)
-        return bl_call_fail(options, BL_EXIT_UNAVAILABLE, "out of memory");
-    code = bl_call_open(&call, options);
+        return bl_session_fail(options, BL_EXIT_UNAVAILABLE, "out of memory");
+    code = bl_session_open(&session, options);
     if (code == BL_EXIT_DONE) {
         for (size_t i = 0; error == BL_OK && i < options->n_arguments; i++)
-            error = bl_call_lookup(&call, options->arguments[i], &lookups[i], &detail);
-        bl_call_close(&call);
+            error = bl_session_lookup(&session, options->arguments[i], &lookups[i], &detail);
+        bl_session_close(&session);
         if (error == BL_OK)
             code = show_all(options, lookups);
         else
-            code = bl_call_fail(options, bl_call_exit(error), detail.text);
+            code = bl_session_fail(options, bl_session_exit(error), detail.text);
     }
     for (size_t i = 0; i < options->n_arguments; i++)
         bl_client_codec_free_lookup(&lookups[i]);

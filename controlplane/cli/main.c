@@ -1,6 +1,6 @@
 /* bounceline: the command line of the control plane.
  *
- * main.c → options.c (what was asked) → command.c (which function) → update.c, lookup.c, import.c, status.c → call.c
+ * main.c → options.c (what was asked) → command.c (which function) → update.c, lookup.c, import.c, status.c → session.c
  * (one question, one answer) → client_codec.c (bytes) → client.c (gRPC over the Unix socket). Keeps no state; every
  * command is one connection. */
 #include <stdio.h>

@@ -25,7 +25,7 @@ struct bl_command;
 
 struct bl_options {
     const struct bl_command *command;
-    const char *socket; /**< NULL: see bl_call_open */
+    const char *socket; /**< NULL: see bl_session_open */
     const char *config; /**< NULL: no file is read */
     enum bl_wait wait;
     uint32_t deadline_ms; /**< 0: not said */

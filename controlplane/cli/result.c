@@ -31,21 +31,21 @@ enum bl_exit bl_result_exit(const struct bl_result *result, enum bl_wait wait)
     return result->n_outcomes[BL_OUTCOME_NOT_LISTED] != 0 ? BL_EXIT_REFUSED : BL_EXIT_DONE;
 }
 
-void bl_result_put_reached(FILE *out, const struct bl_result *result, const struct bl_call *call)
+void bl_result_put_reached(FILE *out, const struct bl_result *result, const struct bl_session *session)
 {
     if (result->serial == 0)
         (void)fputs("nothing recorded", out);
     else
         (void)fprintf(out, "serial %" PRIu64 ", %s", result->serial, result->durable ? "durable" : "not durable");
     /* What was not waited for says nothing yet: it is left out rather than shown as a shortfall. */
-    if (result->enforced || call->options->wait == BL_WAIT_ENFORCED)
+    if (result->enforced || session->options->wait == BL_WAIT_ENFORCED)
         (void)fprintf(out, ", %senforced by %" PRIu32 " of %" PRIu32 " data planes", result->enforced ? "" : "not ",
                       result->n_dataplanes_enforced, result->n_dataplanes_connected);
-    (void)fprintf(out, " in %" PRIu64 ".%" PRIu64 " ms%s\n", call->elapsed_us / 1000, call->elapsed_us % 1000 / 100,
-                  result->repeated ? " (the answer to an earlier try)" : "");
+    (void)fprintf(out, " in %" PRIu64 ".%" PRIu64 " ms%s\n", session->elapsed_us / 1000,
+                  session->elapsed_us % 1000 / 100, result->repeated ? " (the answer to an earlier try)" : "");
 }
 
-void bl_result_put_json(struct bl_json *json, const struct bl_result *result, const struct bl_call *call)
+void bl_result_put_json(struct bl_json *json, const struct bl_result *result, const struct bl_session *session)
 {
     static const struct {
         const char *key;
@@ -55,12 +55,12 @@ void bl_result_put_json(struct bl_json *json, const struct bl_result *result, co
         {"n_exempted", BL_OUTCOME_EXEMPTED}, {"n_not_listed", BL_OUTCOME_NOT_LISTED}, {"n_refused", BL_OUTCOME_REFUSED},
     };
 
-    bl_json_put_text(json, "command", call->options->command->name);
-    bl_json_put_text(json, "session", call->session);
-    bl_json_put_uint(json, "sequence", call->sequence);
+    bl_json_put_text(json, "command", session->options->command->name);
+    bl_json_put_text(json, "session", session->name);
+    bl_json_put_uint(json, "sequence", session->sequence);
     bl_json_put_hex(json, "epoch", result->epoch);
     bl_json_put_uint(json, "serial", result->serial);
-    bl_json_put_text(json, "wait", call->options->wait == BL_WAIT_ENFORCED ? "enforced" : "durable");
+    bl_json_put_text(json, "wait", session->options->wait == BL_WAIT_ENFORCED ? "enforced" : "durable");
     bl_json_put_bool(json, "durable", result->durable);
     bl_json_put_bool(json, "enforced", result->enforced);
     bl_json_put_uint(json, "dataplanes_enforced", result->n_dataplanes_enforced);
@@ -68,7 +68,7 @@ void bl_result_put_json(struct bl_json *json, const struct bl_result *result, co
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
         bl_json_put_uint(json, counts[i].key, result->n_outcomes[counts[i].outcome]);
     bl_json_put_bool(json, "repeated_answer", result->repeated);
-    bl_json_put_uint(json, "elapsed_us", call->elapsed_us);
+    bl_json_put_uint(json, "elapsed_us", session->elapsed_us);
 }
 
 void bl_result_put_item_json(struct bl_json *json, const struct bl_result_item *item)

@@ -3,16 +3,16 @@
 #ifndef BL_RESULT_H
 #define BL_RESULT_H
 
-#include "controlplane/cli/call.h"
+#include "controlplane/cli/session.h"
 
 /** The exit code: refused before not durable before not found before not enforced. */
 enum bl_exit bl_result_exit(const struct bl_result *result, enum bl_wait wait);
 
 /** "serial 42, durable, enforced by 1 of 1 data planes in 1.3 ms", with the line's end. */
-void bl_result_put_reached(FILE *out, const struct bl_result *result, const struct bl_call *call);
+void bl_result_put_reached(FILE *out, const struct bl_result *result, const struct bl_session *session);
 
 /** The keys that every answer to a batch has, into the open object. */
-void bl_result_put_json(struct bl_json *json, const struct bl_result *result, const struct bl_call *call);
+void bl_result_put_json(struct bl_json *json, const struct bl_result *result, const struct bl_session *session);
 
 /** One item's keys, into the open object. */
 void bl_result_put_item_json(struct bl_json *json, const struct bl_result_item *item);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "bounceline/verdict.h"
-#include "controlplane/cli/call.h"
+#include "controlplane/cli/session.h"
 #include "controlplane/cli/duration.h"
 #include "controlplane/cli/text.h"
 
@@ -217,16 +217,16 @@ int bl_status_run(const struct bl_options *options)
 {
     struct bl_error_detail detail = {""};
     struct bl_status status;
-    struct bl_call call;
-    enum bl_exit code = bl_call_open(&call, options);
+    struct bl_session session;
+    enum bl_exit code = bl_session_open(&session, options);
     int error;
 
     if (code != BL_EXIT_DONE)
         return code;
-    error = bl_call_status(&call, &status, &detail);
-    bl_call_close(&call);
+    error = bl_session_status(&session, &status, &detail);
+    bl_session_close(&session);
     if (error != BL_OK)
-        return bl_call_fail(options, bl_call_exit(error), detail.text);
+        return bl_session_fail(options, bl_session_exit(error), detail.text);
     if (options->json) {
         show_json(&status);
     } else {

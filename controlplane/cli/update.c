@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "controlplane/cli/call.h"
+#include "controlplane/cli/session.h"
 #include "controlplane/cli/command.h"
 #include "controlplane/cli/result.h"
 #include "controlplane/cli/text.h"
@@ -60,31 +60,31 @@ static void put_item(const struct bl_options *options, const struct bl_result_it
 }
 
 /* Refused means all of it was: what was reached would be said of nothing. */
-static void show_text(const struct bl_call *call, const struct bl_result *result)
+static void show_text(const struct bl_session *session, const struct bl_result *result)
 {
     for (size_t i = 0; i < result->n_items; i++) {
-        put_item(call->options, &result->items[i]);
+        put_item(session->options, &result->items[i]);
         if (result->items[i].outcome != BL_OUTCOME_REFUSED)
             (void)fputs(i + 1 == result->n_items ? "; " : "\n", stdout);
     }
     if (result->n_outcomes[BL_OUTCOME_REFUSED] == 0)
-        bl_result_put_reached(stdout, result, call);
+        bl_result_put_reached(stdout, result, session);
 }
 
-static void show_json(const struct bl_call *call, const struct bl_result *result, enum bl_exit code)
+static void show_json(const struct bl_session *session, const struct bl_result *result, enum bl_exit code)
 {
     struct bl_json json;
 
     bl_json_init(&json, stdout);
     bl_json_begin_object(&json, NULL);
-    bl_result_put_json(&json, result, call);
+    bl_result_put_json(&json, result, session);
     bl_json_begin_array(&json, "items");
     for (size_t i = 0; i < result->n_items; i++) {
         const struct bl_result_item *item = &result->items[i];
 
         bl_json_begin_object(&json, NULL);
         bl_json_put_text(&json, "prefix",
-                         item->index < call->options->n_arguments ? call->options->arguments[item->index] : "?");
+                         item->index < session->options->n_arguments ? session->options->arguments[item->index] : "?");
         bl_result_put_item_json(&json, item);
         bl_json_end_object(&json);
     }
@@ -94,13 +94,13 @@ static void show_json(const struct bl_call *call, const struct bl_result *result
 }
 
 /* One batch: the same words for every prefix. */
-static int apply(struct bl_call *call, struct bl_result *result, struct bl_error_detail *detail)
+static int apply(struct bl_session *session, struct bl_result *result, struct bl_error_detail *detail)
 {
-    const struct bl_options *options = call->options;
+    const struct bl_options *options = session->options;
     struct bl_update *updates = calloc(options->n_arguments, sizeof(*updates));
     struct bl_batch batch = {
         .atomic = true, .force = options->force, .updates = updates, .n_updates = options->n_arguments};
-    int64_t expires_at_ms = options->for_ms == 0 ? 0 : bl_call_now_ms() + options->for_ms;
+    int64_t expires_at_ms = options->for_ms == 0 ? 0 : bl_session_now_ms() + options->for_ms;
     int error;
 
     if (updates == NULL)
@@ -115,7 +115,7 @@ static int apply(struct bl_call *call, struct bl_result *result, struct bl_error
             .action = options->action,
             .expires_at_ms = expires_at_ms,
         };
-    error = bl_call_apply(call, &batch, result, detail);
+    error = bl_session_apply(session, &batch, result, detail);
     free(updates);
     return error;
 }
@@ -124,21 +124,21 @@ int bl_update_run(const struct bl_options *options)
 {
     struct bl_error_detail detail = {""};
     struct bl_result result;
-    struct bl_call call;
-    enum bl_exit code = bl_call_open(&call, options);
+    struct bl_session session;
+    enum bl_exit code = bl_session_open(&session, options);
     int error;
 
     if (code != BL_EXIT_DONE)
         return code;
-    error = apply(&call, &result, &detail);
-    bl_call_close(&call);
+    error = apply(&session, &result, &detail);
+    bl_session_close(&session);
     if (error != BL_OK)
-        return bl_call_fail(options, bl_call_exit(error), detail.text);
+        return bl_session_fail(options, bl_session_exit(error), detail.text);
     code = bl_result_exit(&result, options->wait);
     if (options->json)
-        show_json(&call, &result, code);
+        show_json(&session, &result, code);
     else
-        show_text(&call, &result);
+        show_text(&session, &result);
     bl_client_codec_free_result(&result);
     return code;
 }

@@ -1,8 +1,8 @@
-/* Connection, calls, failures; see call.h.
+/* Connection, calls, failures; see session.h.
  *
  * A program is one session: a random name and a sequence that counts its batches. The control plane knows a batch by
  * these, so that client.c may send one again without asking. */
-#include "controlplane/cli/call.h"
+#include "controlplane/cli/session.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -23,7 +23,7 @@ static uint64_t now_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-int64_t bl_call_now_ms(void)
+int64_t bl_session_now_ms(void)
 {
     struct timespec now;
 
@@ -39,18 +39,18 @@ static int load_settings(const char *config, struct bl_settings *settings, struc
 }
 
 /* A session must never come again: a batch under a known name would get an old answer. So no randomness, no write. */
-static int name_session(struct bl_call *call, struct bl_error_detail *detail)
+static int name_session(struct bl_session *session, struct bl_error_detail *detail)
 {
     uint8_t random[16];
 
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
         return bl_error_set(detail, BL_EIO, "no random numbers from the system: %s", strerror(errno));
     for (size_t i = 0; i < sizeof(random); i++)
-        (void)snprintf(call->session + 2 * i, 3, "%02x", random[i]);
+        (void)snprintf(session->name + 2 * i, 3, "%02x", random[i]);
     return BL_OK;
 }
 
-/* The path, in the order that call.h says. */
+/* The path, in the order that session.h says. */
 static const char *choose_socket(const struct bl_options *options, const struct bl_settings *settings)
 {
     const char *environment = getenv("BOUNCELINE_SOCKET");
@@ -62,53 +62,53 @@ static const char *choose_socket(const struct bl_options *options, const struct 
     return settings->client.socket;
 }
 
-enum bl_exit bl_call_open(struct bl_call *call, const struct bl_options *options)
+enum bl_exit bl_session_open(struct bl_session *session, const struct bl_options *options)
 {
     struct bl_settings *settings = malloc(sizeof(*settings)); /* too large for a careful stack */
     struct bl_error_detail detail = {""};
     enum bl_exit code = BL_EXIT_DONE;
 
-    *call = (struct bl_call){.options = options};
+    *session = (struct bl_session){.options = options};
     if (settings == NULL)
-        return bl_call_fail(options, BL_EXIT_UNAVAILABLE, "out of memory");
+        return bl_session_fail(options, BL_EXIT_UNAVAILABLE, "out of memory");
     if (load_settings(options->config, settings, &detail) != BL_OK) {
-        code = bl_call_fail(options, BL_EXIT_USAGE, detail.text);
-    } else if (name_session(call, &detail) != BL_OK) {
-        code = bl_call_fail(options, BL_EXIT_UNAVAILABLE, detail.text);
+        code = bl_session_fail(options, BL_EXIT_USAGE, detail.text);
+    } else if (name_session(session, &detail) != BL_OK) {
+        code = bl_session_fail(options, BL_EXIT_UNAVAILABLE, detail.text);
     } else {
-        int error = bl_client_open(&call->client, choose_socket(options, settings), &detail);
+        int error = bl_client_open(&session->client, choose_socket(options, settings), &detail);
 
         /* What is refused before a connection is made is the path itself. */
         if (error != BL_OK)
-            code = bl_call_fail(options, error == BL_EINVAL ? BL_EXIT_USAGE : BL_EXIT_UNAVAILABLE, detail.text);
-        call->deadline_ms = options->deadline_ms != 0 ? options->deadline_ms : settings->client.deadline_ms;
+            code = bl_session_fail(options, error == BL_EINVAL ? BL_EXIT_USAGE : BL_EXIT_UNAVAILABLE, detail.text);
+        session->deadline_ms = options->deadline_ms != 0 ? options->deadline_ms : settings->client.deadline_ms;
     }
     free(settings);
     return code;
 }
 
-void bl_call_close(struct bl_call *call)
+void bl_session_close(struct bl_session *session)
 {
-    bl_client_close(call->client);
-    call->client = NULL;
+    bl_client_close(session->client);
+    session->client = NULL;
 }
 
 /* Takes request. */
-static int exchange(struct bl_call *call, const char *method, uint8_t *request, size_t request_length,
+static int exchange(struct bl_session *session, const char *method, uint8_t *request, size_t request_length,
                     uint8_t **response, size_t *response_length, struct bl_error_detail *detail)
 {
     const struct bl_client_call client_call = {
         .method = method,
         .request = request,
         .request_length = request_length,
-        .deadline_ms = call->deadline_ms,
-        .tick = call->tick,
-        .tick_context = call->tick_context,
+        .deadline_ms = session->deadline_ms,
+        .tick = session->tick,
+        .tick_context = session->tick_context,
     };
     uint64_t start_us = now_us();
-    int error = bl_client_call(call->client, &client_call, response, response_length, detail);
+    int error = bl_client_call(session->client, &client_call, response, response_length, detail);
 
-    call->elapsed_us = now_us() - start_us;
+    session->elapsed_us = now_us() - start_us;
     free(request);
     return error;
 }
@@ -123,7 +123,8 @@ static int answer_error(int error, struct bl_error_detail *detail)
     return bl_error_set(detail, BL_EIO, "the control plane's answer can't be read: %.240s", cause.text);
 }
 
-int bl_call_apply(struct bl_call *call, struct bl_batch *batch, struct bl_result *out, struct bl_error_detail *detail)
+int bl_session_apply(struct bl_session *session, struct bl_batch *batch, struct bl_result *out,
+                     struct bl_error_detail *detail)
 {
     uint8_t *request;
     uint8_t *response;
@@ -132,12 +133,12 @@ int bl_call_apply(struct bl_call *call, struct bl_batch *batch, struct bl_result
     int error;
 
     /* Encoded once: a second try must be the same bytes, or it would be refused as another batch of that name. */
-    batch->session = call->session;
-    batch->sequence = ++call->sequence;
-    error =
-        bl_client_codec_encode_batch(batch, call->options->wait, call->deadline_ms, &request, &request_length, detail);
+    batch->session = session->name;
+    batch->sequence = ++session->sequence;
+    error = bl_client_codec_encode_batch(batch, session->options->wait, session->deadline_ms, &request, &request_length,
+                                         detail);
     if (error == BL_OK)
-        error = exchange(call, BL_CLIENT_CODEC_APPLY, request, request_length, &response, &response_length, detail);
+        error = exchange(session, BL_CLIENT_CODEC_APPLY, request, request_length, &response, &response_length, detail);
     if (error != BL_OK)
         return error;
     error = bl_client_codec_decode_result(response, response_length, out, detail);
@@ -145,7 +146,8 @@ int bl_call_apply(struct bl_call *call, struct bl_batch *batch, struct bl_result
     return answer_error(error, detail);
 }
 
-int bl_call_lookup(struct bl_call *call, const char *prefix, struct bl_lookup *out, struct bl_error_detail *detail)
+int bl_session_lookup(struct bl_session *session, const char *prefix, struct bl_lookup *out,
+                      struct bl_error_detail *detail)
 {
     uint8_t *request;
     uint8_t *response;
@@ -154,7 +156,7 @@ int bl_call_lookup(struct bl_call *call, const char *prefix, struct bl_lookup *o
     int error = bl_client_codec_encode_lookup(prefix, &request, &request_length, detail);
 
     if (error == BL_OK)
-        error = exchange(call, BL_CLIENT_CODEC_LOOKUP, request, request_length, &response, &response_length, detail);
+        error = exchange(session, BL_CLIENT_CODEC_LOOKUP, request, request_length, &response, &response_length, detail);
     if (error != BL_OK)
         return error;
     error = bl_client_codec_decode_lookup(response, response_length, out, detail);
@@ -162,7 +164,7 @@ int bl_call_lookup(struct bl_call *call, const char *prefix, struct bl_lookup *o
     return answer_error(error, detail);
 }
 
-int bl_call_status(struct bl_call *call, struct bl_status *out, struct bl_error_detail *detail)
+int bl_session_status(struct bl_session *session, struct bl_status *out, struct bl_error_detail *detail)
 {
     uint8_t *request = calloc(1, 1); /* GetStatusRequest has no fields */
     uint8_t *response;
@@ -171,7 +173,7 @@ int bl_call_status(struct bl_call *call, struct bl_status *out, struct bl_error_
 
     if (request == NULL)
         return bl_error_set(detail, BL_ENOMEM, "out of memory");
-    error = exchange(call, BL_CLIENT_CODEC_GET_STATUS, request, 0, &response, &response_length, detail);
+    error = exchange(session, BL_CLIENT_CODEC_GET_STATUS, request, 0, &response, &response_length, detail);
     if (error != BL_OK)
         return error;
     error = bl_client_codec_decode_status(response, response_length, out, detail);
@@ -180,7 +182,7 @@ int bl_call_status(struct bl_call *call, struct bl_status *out, struct bl_error_
 }
 
 /* What is not known to be a refusal is unavailability: a script retries the second and must not retry the first. */
-enum bl_exit bl_call_exit(int error)
+enum bl_exit bl_session_exit(int error)
 {
     switch (error) {
     case BL_OK:
@@ -196,7 +198,7 @@ enum bl_exit bl_call_exit(int error)
     }
 }
 
-enum bl_exit bl_call_fail(const struct bl_options *options, enum bl_exit code, const char *text)
+enum bl_exit bl_session_fail(const struct bl_options *options, enum bl_exit code, const char *text)
 {
     (void)fputs("bounceline: ", stderr);
     bl_text_put(stderr, text);

@@ -1,8 +1,9 @@
-/** @file call.h
+/** @file session.h
+ * One run of the program is one session with the control plane: a connection, a random name, batches counted under it.
  * The calls that the commands make: options to a connection, a batch or a question to its decoded answer, an error to
  * an exit code and a message. Stands between the commands and client.h + client_codec.h. One thread. */
-#ifndef BL_CALL_H
-#define BL_CALL_H
+#ifndef BL_SESSION_H
+#define BL_SESSION_H
 
 #include "bounceline/error.h"
 #include "controlplane/cli/client_codec.h"
@@ -11,11 +12,11 @@
 
 struct bl_client;
 
-struct bl_call {
+struct bl_session {
     const struct bl_options *options; /**< borrowed */
     struct bl_client *client;
     uint32_t deadline_ms;
-    char session[33];    /**< random, hexadecimal: names this program's batches */
+    char name[33];       /**< random, hexadecimal: names this program's batches */
     uint64_t sequence;   /**< of the last batch */
     uint64_t elapsed_us; /**< of the last call */
     void (*tick)(void *context);
@@ -23,23 +24,25 @@ struct bl_call {
 };
 
 /** Finds the socket (--socket, client.socket of --config, $BOUNCELINE_SOCKET, the default) and the deadline, connects.
- * @return BL_EXIT_DONE, or the exit code after the cause was said; bl_call_close is due only after BL_EXIT_DONE. */
-enum bl_exit bl_call_open(struct bl_call *call, const struct bl_options *options);
-void bl_call_close(struct bl_call *call);
+ * @return BL_EXIT_DONE, or the exit code after the cause was said; bl_session_close is due only after BL_EXIT_DONE. */
+enum bl_exit bl_session_open(struct bl_session *session, const struct bl_options *options);
+void bl_session_close(struct bl_session *session);
 
 /** Sends one batch; session and sequence are set here. @return as bl_client_call; free @p out with its function. */
-int bl_call_apply(struct bl_call *call, struct bl_batch *batch, struct bl_result *out, struct bl_error_detail *detail);
-int bl_call_lookup(struct bl_call *call, const char *prefix, struct bl_lookup *out, struct bl_error_detail *detail);
-int bl_call_status(struct bl_call *call, struct bl_status *out, struct bl_error_detail *detail);
+int bl_session_apply(struct bl_session *session, struct bl_batch *batch, struct bl_result *out,
+                     struct bl_error_detail *detail);
+int bl_session_lookup(struct bl_session *session, const char *prefix, struct bl_lookup *out,
+                      struct bl_error_detail *detail);
+int bl_session_status(struct bl_session *session, struct bl_status *out, struct bl_error_detail *detail);
 
 /** BL_EXIT_REFUSED for a refusal, BL_EXIT_UNAVAILABLE for everything that says nothing about the request. */
-enum bl_exit bl_call_exit(int error);
+enum bl_exit bl_session_exit(int error);
 
 /** Says "bounceline: text" on stderr, escaped, and with --json {"error":text,"exit_code":N} on stdout.
  * @return @p code. */
-enum bl_exit bl_call_fail(const struct bl_options *options, enum bl_exit code, const char *text);
+enum bl_exit bl_session_fail(const struct bl_options *options, enum bl_exit code, const char *text);
 
 /** Milliseconds since 1970. */
-int64_t bl_call_now_ms(void);
+int64_t bl_session_now_ms(void);
 
 #endif
