@@ -18,6 +18,7 @@
 #include "controlplane/cli/progress.h"
 #include "controlplane/cli/result.h"
 #include "controlplane/cli/text.h"
+#include "controlplane/clock.h"
 
 enum { READ_BYTES = 64 << 10, DEADLINE_MIN_MS = 60 * 1000 };
 
@@ -207,7 +208,7 @@ static int send_all(struct import *import, struct bl_session *session, struct bl
                    .reason = options->reason,
                    .code = options->code,
                    .action = options->action,
-                   .expires_at_ms = options->for_ms == 0 ? 0 : bl_session_now_ms() + options->for_ms},
+                   .expires_at_ms = options->for_ms == 0 ? 0 : bl_clock_wall_ms() + options->for_ms},
     };
     struct bl_batch batch = {.atomic = true, .force = options->force, .bulk = &bulk};
     struct columns columns = {0};

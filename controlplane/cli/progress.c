@@ -6,18 +6,11 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "controlplane/clock.h"
+
 enum { BAR_CELLS = 30, REDRAW_MS = 100 };
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 void bl_progress_init(struct bl_progress *progress, FILE *out)
 {
@@ -27,7 +20,7 @@ void bl_progress_init(struct bl_progress *progress, FILE *out)
 void bl_progress_step(struct bl_progress *progress, const char *label)
 {
     progress->label = label;
-    progress->started_ms = now_ms();
+    progress->started_ms = bl_clock_monotonic_ms();
     progress->drawn_ms = 0;
 }
 
@@ -47,12 +40,12 @@ static void draw_bar(FILE *out, uint64_t done, uint64_t total)
 void bl_progress_update(struct bl_progress *progress, uint64_t done, uint64_t total, uint64_t n_items,
                         const char *items)
 {
-    uint64_t now;
+    int64_t now;
 
     if (progress->out == NULL)
         return;
     /* Drawing costs more than reading a block: a large file would spend its time on the terminal. */
-    now = now_ms();
+    now = bl_clock_monotonic_ms();
     if (progress->drawn_ms != 0 && now - progress->drawn_ms < REDRAW_MS)
         return;
     progress->drawn_ms = now;
@@ -60,7 +53,7 @@ void bl_progress_update(struct bl_progress *progress, uint64_t done, uint64_t to
     (void)fprintf(progress->out, "\r\033[K%s", progress->label);
     if (total != 0)
         draw_bar(progress->out, done, total);
-    (void)fprintf(progress->out, "  %" PRIu64 " %s  %" PRIu64 ".%" PRIu64 " s", n_items, items,
+    (void)fprintf(progress->out, "  %" PRIu64 " %s  %" PRId64 ".%" PRId64 " s", n_items, items,
                   (now - progress->started_ms) / 1000, (now - progress->started_ms) % 1000 / 100);
     (void)fflush(progress->out);
 }

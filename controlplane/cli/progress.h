@@ -11,8 +11,8 @@
 struct bl_progress {
     FILE *out; /**< NULL: not a terminal, nothing is drawn */
     const char *label;
-    uint64_t started_ms; /**< of the step */
-    uint64_t drawn_ms;   /**< last time; a line is drawn at most each 100 ms */
+    int64_t started_ms; /**< of the step */
+    int64_t drawn_ms;   /**< last time; a line is drawn at most each 100 ms */
     bool visible;
 };
 

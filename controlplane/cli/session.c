@@ -23,14 +23,6 @@ static uint64_t now_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-int64_t bl_session_now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* No file is read unless it is named: a person's command must not change its meaning with what lies in /etc. */
 static int load_settings(const char *config, struct bl_settings *settings, struct bl_error_detail *detail)
 {

@@ -42,7 +42,4 @@ enum bl_exit bl_session_exit(int error);
  * @return @p code. */
 enum bl_exit bl_session_fail(const struct bl_options *options, enum bl_exit code, const char *text);
 
-/** Milliseconds since 1970. */
-int64_t bl_session_now_ms(void);
-
 #endif

@@ -10,6 +10,7 @@
 #include "controlplane/cli/command.h"
 #include "controlplane/cli/result.h"
 #include "controlplane/cli/text.h"
+#include "controlplane/clock.h"
 
 /* "192.0.2.7/32" for "192.0.2.7". An IPv6 address without a length stays as it was typed: the control plane knows its
  * unit, we don't. */
@@ -100,7 +101,7 @@ static int apply(struct bl_session *session, struct bl_result *result, struct bl
     struct bl_update *updates = calloc(options->n_arguments, sizeof(*updates));
     struct bl_batch batch = {
         .atomic = true, .force = options->force, .updates = updates, .n_updates = options->n_arguments};
-    int64_t expires_at_ms = options->for_ms == 0 ? 0 : bl_session_now_ms() + options->for_ms;
+    int64_t expires_at_ms = options->for_ms == 0 ? 0 : bl_clock_wall_ms() + options->for_ms;
     int error;
 
     if (updates == NULL)
