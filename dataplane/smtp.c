@@ -120,10 +120,10 @@ static void put_helo(struct writer *writer, const struct bl_smtp_script *script)
 static enum verb verb_of(const uint8_t *line, size_t length)
 {
     char token[VERB_BYTES_MAX + 1] = "";
-    size_t n;
 
-    for (n = 0; n < length && line[n] != ' ' && line[n] != ':'; n++) {
-        if (n == VERB_BYTES_MAX)
+    for (size_t n = 0; n < length && line[n] != ' ' && line[n] != ':'; n++) {
+        /* The token is compared with its padding: a NUL of the peer's would pass for that. */
+        if (n == VERB_BYTES_MAX || line[n] == '\0')
             return VERB_OTHER;
         token[n] = (char)(line[n] >= 'a' && line[n] <= 'z' ? line[n] - 'a' + 'A' : line[n]);
     }
