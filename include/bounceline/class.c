@@ -8,8 +8,11 @@
 static const char placeholder[] = "{address}";
 
 /* Everything of the 550 line but the two addresses and the URL. */
-static const char line_rest[] = "550 5.7.649 Access denied, banned sending IP []; To request removal from this list "
-                                "please visit  and follow the directions.\r\n";
+enum {
+    LINE_REST_BYTES = sizeof("550 5.7.649 Access denied, banned sending IP []; To request removal from this list "
+                             "please visit  and follow the directions.\r\n") -
+                      1
+};
 
 /* The longest text of an address in a reply: no IPv4-mapped ones, those are IPv4. */
 enum { ADDRESS_TEXT_LONGEST = sizeof("xxxx:xxxx:xxxx:xxxx:xxxx:xxxx:xxxx:xxxx") - 1 };
@@ -58,8 +61,8 @@ int bl_class_validate(const struct bl_class *class, struct bl_error_detail *deta
     error = check_url_text(class->url, &n_placeholders, detail);
     if (error != BL_OK)
         return error;
-    line_length = sizeof(line_rest) - 1 + ADDRESS_TEXT_LONGEST + url_length -
-                  n_placeholders * (sizeof(placeholder) - 1) + n_placeholders * ADDRESS_TEXT_LONGEST;
+    line_length = LINE_REST_BYTES + ADDRESS_TEXT_LONGEST + url_length - n_placeholders * (sizeof(placeholder) - 1) +
+                  n_placeholders * ADDRESS_TEXT_LONGEST;
     if (line_length >= BL_CLASS_LINE_MAX)
         return bl_error_set(detail, BL_ERANGE,
                             "url: the reply line would take up to %zu bytes with every {address} filled in: expected "
