@@ -1,0 +1,866 @@
+#!/usr/bin/python3
+"""The control plane as its peers see it: a stock gRPC client on one side, a data plane made of Python on the other.
+
+Both are generated here from the .proto files by stock tools; nothing of our C code is in them. Each case starts a
+control plane of its own in a directory of its own, and ends it. BL_BUILD: where bounceline-controlplane is (default:
+build). Exit 0: all that is printed held; 1: something did not; needs root for the cases with other users.
+"""
+import contextlib
+import importlib
+import os
+import pathlib
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+import grpc
+from grpc_tools import protoc
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = pathlib.Path(os.environ.get("BL_BUILD") or ROOT / "build") / "bounceline-controlplane"
+NOBODY, READER, FEEDER = 65534, 61001, 61002
+URL = "https://delist.example.net/?ip={address}"
+SETTINGS = """controlplane:
+  socket: {dir}/run/control.sock
+  socket_mode: 0666
+  sync_socket: {dir}/run/sync.sock
+  data_directory: {dir}/log
+  url: {url}
+  sources:
+    - name: drop
+      code: 607
+  actors:
+    - name: watcher
+      uid: {reader}
+      role: reader
+    - name: importer
+      uid: {feeder}
+      role: feeder
+      source: drop
+{extra}"""
+
+
+def generate(folder):
+    """The client's modules, by stock tools."""
+    for name in ("list_control", "table_sync"):
+        arguments = ["", f"-I{ROOT / 'proto'}", f"--python_out={folder}", f"--grpc_python_out={folder}",
+                     f"bounceline/v1/{name}.proto"]
+        if protoc.main(arguments) != 0:
+            sys.exit("protoc failed")
+    sys.path.insert(0, str(folder))
+    return [importlib.import_module(f"bounceline.v1.{name}")
+            for name in ("list_control_pb2", "list_control_pb2_grpc", "table_sync_pb2")]
+
+
+MODULES = tempfile.TemporaryDirectory(prefix="bounceline-test-")
+pb, services, sync = generate(MODULES.name)
+
+
+def wait_for(what, condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.01)
+
+
+class ControlPlane:
+    """One program in one directory; `with` ends it and removes the directory."""
+
+    def __init__(self, extra="", **options):
+        self.folder = tempfile.TemporaryDirectory(prefix="bounceline-test-")
+        self.dir = pathlib.Path(self.folder.name)
+        self.dir.chmod(0o755)
+        self.socket = self.dir / "run/control.sock"
+        self.config = self.dir / "bounceline.yaml"
+        self.config.write_text(SETTINGS.format(dir=self.dir, url=URL, reader=READER, feeder=FEEDER, extra=extra))
+        self.options = options
+        self.process = None
+        self.channels = []
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        for channel in self.channels:
+            channel.close()
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+        if kind is not None:
+            print(self.said())
+        self.folder.cleanup()
+
+    def start(self):
+        with open(self.dir / "said", "ab") as said:
+            begin = said.tell()
+            self.process = subprocess.Popen([str(PROGRAM), "--config", str(self.config)], stdin=subprocess.DEVNULL,
+                                            stdout=said, stderr=said, **self.options)
+        wait_for("ready", lambda: self.process.poll() is not None or "ready: " in self.said()[begin:], 60)
+        assert self.process.poll() is None, self.said()
+
+    def said(self):
+        return (self.dir / "said").read_text(errors="replace")
+
+    def kill(self, number=signal.SIGKILL):
+        """Ends the program; returns its exit code."""
+        self.process.send_signal(number)
+        code = self.process.wait(20)
+        self.process = None
+        return code
+
+    def channel(self, **options):
+        options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1),
+                   ("grpc.use_local_subchannel_pool", 1), *options.items()]
+        channel = grpc.insecure_channel(f"unix:{self.socket}", options=options)
+        self.channels.append(channel)
+        return channel
+
+    def stub(self):
+        return services.ListControlStub(self.channel())
+
+    def status(self):
+        return self.stub().GetStatus(pb.GetStatusRequest(), timeout=10)
+
+    def dataplane(self, name="edge"):
+        for plane in self.status().dataplanes:
+            if plane.name == name:
+                return plane
+        return None
+
+
+def update(kind, prefix, **fields):
+    return pb.Update(kind=getattr(pb, f"UPDATE_KIND_{kind}"), prefix=prefix, **fields)
+
+
+def batch(*updates, enforced=False, **fields):
+    return pb.UpdateBatch(updates=updates, wait=pb.WAIT_LEVEL_ENFORCED if enforced else pb.WAIT_LEVEL_DURABLE, **fields)
+
+
+def apply(stub, *updates, **fields):
+    return stub.Apply(batch(*updates, **fields), timeout=30)
+
+
+def outcomes(result):
+    return [pb.Outcome.Name(item.outcome)[len("OUTCOME_"):] for item in result.items]
+
+
+def refused(call, code):
+    """The text of the status that a call must be refused with."""
+    try:
+        call()
+    except grpc.RpcError as error:
+        assert error.code() == code, f"{error.code()} ({error.details()}), expected {code}"
+        return error.details()
+    raise AssertionError(f"answered, expected {code}")
+
+
+Code = grpc.StatusCode
+
+
+class DataPlane:
+    """The other end of the sync socket: keeps the set it is sent, acknowledges when told to."""
+
+    def __init__(self, plane, name="edge", acknowledge=True, wrong_digest=False, held=None, version=1):
+        self.acknowledge = acknowledge
+        self.wrong_digest = wrong_digest
+        self.epoch, self.serial, self.digest, self.entries = held or (0, 0, (0, 0), {})
+        self.n_snapshots = self.n_deltas = 0
+        self.building = None
+        self.greeting = None
+        self.refusal = None
+        self.closed = False
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(str(plane.dir / "run/sync.sock"))
+        self.lock = threading.Lock()
+        self.send(hello=sync.Hello(protocol_version=version, version="python", name=name, epoch=self.epoch,
+                                   serial=self.serial, digest_hi=self.digest[0], digest_lo=self.digest[1],
+                                   n_workers=1))
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join(10)
+        self.socket.close()
+
+    def held(self):
+        return self.epoch, self.serial, self.digest, dict(self.entries)
+
+    def send(self, **body):
+        data = sync.SyncMessage(**body).SerializeToString()
+        with contextlib.suppress(OSError), self.lock:
+            self.socket.sendall(struct.pack(">I", len(data)) + data)
+
+    def receive(self, count):
+        data = b""
+        while len(data) < count:
+            part = self.socket.recv(count - len(data))
+            if not part:
+                raise EOFError
+            data += part
+        return data
+
+    def run(self):
+        try:
+            while True:
+                length, = struct.unpack(">I", self.receive(4))
+                assert length <= 1 << 20, length
+                self.take(sync.SyncMessage.FromString(self.receive(length)))
+        except (OSError, EOFError):
+            self.closed = True
+
+    def take(self, message):
+        kind = message.WhichOneof("body")
+        if kind == "hello":
+            self.greeting = message.hello
+        elif kind == "refusal":
+            self.refusal = message.refusal
+        elif kind == "snapshot":
+            self.take_snapshot(message.snapshot)
+        elif kind == "delta":
+            self.take_delta(message.delta)
+
+    @staticmethod
+    def columns(part):
+        for family, width in (("ipv4", 4), ("ipv6", 16)):
+            addresses = getattr(part, f"{family}_addresses")
+            for i, (length, kind) in enumerate(zip(getattr(part, f"{family}_lengths"),
+                                                   getattr(part, f"{family}_classes"))):
+                yield (addresses[i * width:(i + 1) * width], length), kind
+
+    def take_snapshot(self, chunk):
+        if chunk.chunk == 0:
+            self.building = {}
+        self.building.update(self.columns(chunk))
+        if chunk.last:
+            assert chunk.n_entries == len(self.building)
+            self.n_snapshots += 1
+            self.entries, self.building = self.building, None
+            self.reached(chunk)
+
+    def take_delta(self, delta):
+        assert delta.from_serial == self.serial, f"delta from {delta.from_serial} at {self.serial}"
+        for prefix, kind in self.columns(delta):
+            if kind == 0:
+                self.entries.pop(prefix, None)
+            else:
+                self.entries[prefix] = kind
+        if not delta.partial:
+            self.n_deltas += 1
+            self.reached(delta)
+
+    def reached(self, part):
+        self.epoch, self.serial, self.digest = part.epoch, part.serial, (part.digest_hi, part.digest_lo)
+        if self.acknowledge:
+            self.ack()
+
+    def ack(self):
+        low = self.digest[1] ^ (1 if self.wrong_digest else 0)
+        self.send(ack=sync.Ack(epoch=self.epoch, serial=self.serial, digest_hi=self.digest[0], digest_lo=low))
+
+    def report(self, workers=1, **fields):
+        self.send(report=sync.Report(epoch=self.epoch, serial=self.serial, digest_hi=self.digest[0],
+                                     digest_lo=self.digest[1], n_entries_ipv4=len(self.entries),
+                                     workers=[sync.SyncWorker(worker=i, serial=self.serial) for i in range(workers)],
+                                     **fields))
+
+
+# The list.
+
+
+def test_list_delist_exempt_unexempt_lookup(plane):
+    stub = plane.stub()
+    result = apply(stub, update("LIST", "192.0.2.0/24", reason="spam", code=606), update("LIST", "2001:db8::1"))
+    assert outcomes(result) == ["APPLIED", "APPLIED"], result
+    assert result.durable and not result.enforced and result.serial == 1 and result.n_applied == 2
+    look = stub.Lookup(pb.LookupRequest(prefix="192.0.2.7"))
+    assert look.listed and look.code == 606 and look.prefix == "192.0.2.7/32" and look.serial == 1
+    assert [(layer.prefix, layer.source, layer.actor, layer.effective) for layer in look.layers] == \
+        [("192.0.2.0/24", "operator", "root", True)], look
+    assert stub.Lookup(pb.LookupRequest(prefix="2001:db8::99")).prefix == "2001:db8::/64"
+    assert stub.Lookup(pb.LookupRequest(prefix="2001:db8::99")).listed
+    assert outcomes(apply(stub, update("LIST", "192.0.2.0/24", reason="spam", code=606))) == ["UNCHANGED"]
+    assert outcomes(apply(stub, update("EXEMPT", "192.0.2.128/25"))) == ["APPLIED"]
+    look = stub.Lookup(pb.LookupRequest(prefix="192.0.2.129"))
+    assert not look.listed and look.class_id == 63 and look.layers[0].kind == pb.LAYER_KIND_EXEMPTION
+    assert stub.Lookup(pb.LookupRequest(prefix="192.0.2.1")).listed
+    assert outcomes(apply(stub, update("UNEXEMPT", "192.0.2.128/25"))) == ["APPLIED"]
+    assert outcomes(apply(stub, update("UNEXEMPT", "192.0.2.128/25"))) == ["NOT_LISTED"]
+    assert stub.Lookup(pb.LookupRequest(prefix="192.0.2.129")).listed
+    assert outcomes(apply(stub, update("LIST", "198.51.100.0/24", source="drop"))) == ["APPLIED"]
+    assert stub.Lookup(pb.LookupRequest(prefix="198.51.100.1")).code == 607
+    assert outcomes(apply(stub, update("DELIST", "198.51.100.9"))) == ["EXEMPTED"]
+    assert not stub.Lookup(pb.LookupRequest(prefix="198.51.100.9")).listed
+    assert stub.Lookup(pb.LookupRequest(prefix="198.51.100.8")).listed
+    assert outcomes(apply(stub, update("DELIST", "198.51.100.0/24"))) == ["REMOVED"]
+    assert not stub.Lookup(pb.LookupRequest(prefix="198.51.100.8")).listed
+    assert outcomes(apply(stub, update("DELIST", "203.0.113.1"))) == ["NOT_LISTED"]
+    detail = refused(lambda: stub.Lookup(pb.LookupRequest(prefix="192.0.2.256")), Code.INVALID_ARGUMENT)
+    assert "192.0.2.256" in detail, detail
+
+
+def test_items_are_decided_one_by_one_and_atomic_all_or_none(plane):
+    stub = plane.stub()
+    updates = [update("LIST", "192.0.2.1"), update("LIST", "192.0.2.999"), update("LIST", "0.0.0.0/0"),
+               update("LIST", "192.0.2.2", code=700), pb.Update(prefix="192.0.2.3")]
+    result = apply(stub, *updates)
+    assert outcomes(result) == ["APPLIED", "REFUSED", "REFUSED", "REFUSED", "REFUSED"], result
+    assert [item.refusal for item in result.items[1:3]] == [pb.REFUSAL_INVALID, pb.REFUSAL_TOO_WIDE], result
+    assert all(item.detail for item in result.items[1:]) and result.n_applied == 1 and result.n_refused == 4
+    before = plane.status()
+    result = apply(stub, update("LIST", "192.0.2.50"), update("LIST", "x"), atomic=True)
+    assert outcomes(result) == ["REFUSED", "REFUSED"] and result.serial == 0, result
+    after = plane.status()
+    assert (after.durable_serial, after.digest_lo) == (before.durable_serial, before.digest_lo)
+    assert not stub.Lookup(pb.LookupRequest(prefix="192.0.2.50")).listed
+    # Text that a client cut in the middle of a character comes back as text.
+    result = apply(stub, update("LIST", "ä" * 300))
+    assert outcomes(result) == ["REFUSED"]
+
+
+def test_bulk_of_100k(plane):
+    stub = plane.stub()
+    addresses = b"".join(struct.pack(">I", 0x64400000 + 3 * i) for i in range(100000))
+    bulk = pb.BulkUpdate(kind=pb.UPDATE_KIND_LIST, source="drop", ipv4_addresses=addresses)
+    begin = time.monotonic()
+    result = stub.Apply(pb.UpdateBatch(bulk=bulk), timeout=120)
+    took = time.monotonic() - begin
+    assert result.n_applied == 100000 and result.serial == 1 and not result.items, result
+    status = plane.status()
+    assert status.n_listings == 100000 and status.n_effective_ipv4 == 100000
+    with DataPlane(plane) as edge:
+        wait_for("a snapshot", lambda: edge.serial == 1)
+        assert len(edge.entries) == 100000 and edge.digest == (status.digest_hi, status.digest_lo)
+        bulk.kind = pb.UPDATE_KIND_DELIST
+        held = stub.Apply(pb.UpdateBatch(bulk=bulk), timeout=120)
+        assert held.serial == 0 and held.n_refused == 100000, held
+        result = stub.Apply(pb.UpdateBatch(bulk=bulk, force=True, wait=pb.WAIT_LEVEL_ENFORCED), timeout=120)
+        assert result.enforced and plane.status().n_listings == 0, result
+        # 100,000 changes are three frames of one serial.
+        assert not edge.entries and edge.n_deltas == 1
+    print(f"    100,000 listings in one bulk: {took * 1000:.0f} ms")
+
+
+def test_retries_get_the_first_answer_also_after_a_restart(plane):
+    stub = plane.stub()
+    first_batch = batch(update("LIST", "192.0.2.1"), update("LIST", "bad"), session="s", sequence=1)
+    first = stub.Apply(first_batch)
+    again = stub.Apply(first_batch)
+    assert not first.repeated_answer and again.repeated_answer
+    again.repeated_answer = False
+    assert again == first and first.session == "s" and first.sequence == 1, (first, again)
+    other = batch(update("LIST", "192.0.2.2"), session="s", sequence=1)
+    detail = refused(lambda: stub.Apply(other), Code.ALREADY_EXISTS)
+    assert "s" in detail and "1" in detail, detail
+    assert not stub.Lookup(pb.LookupRequest(prefix="192.0.2.2")).listed
+    assert plane.status().durable_serial == 1
+    plane.kill()
+    plane.start()
+    stub = plane.stub()
+    again = stub.Apply(first_batch)
+    assert again.repeated_answer and again.serial == first.serial and again.items == first.items
+    refused(lambda: stub.Apply(other), Code.ALREADY_EXISTS)
+    assert plane.status().durable_serial == 1
+    # At once, on several channels: one of them is first, and all have one answer.
+    many = batch(update("LIST", "192.0.2.77"), session="s", sequence=2)
+    calls = [plane.stub().Apply.future(many) for _ in range(20)]
+    answers = [call.result() for call in calls]
+    assert {answer.serial for answer in answers} == {2} and sum(not a.repeated_answer for a in answers) == 1
+
+
+def test_expected_serial(plane):
+    stub = plane.stub()
+    assert apply(stub, update("LIST", "192.0.2.1")).serial == 1
+    assert apply(stub, update("LIST", "192.0.2.2"), expected_serial=1).serial == 2
+    detail = refused(lambda: apply(stub, update("LIST", "192.0.2.3"), expected_serial=1), Code.ABORTED)
+    assert "1" in detail and "2" in detail, detail
+    assert not stub.Lookup(pb.LookupRequest(prefix="192.0.2.3")).listed
+
+
+def test_expiry(plane):
+    stub = plane.stub()
+    soon = int(time.time() * 1000) + 1500
+    apply(stub, update("LIST", "192.0.2.1", expires_at_ms=soon), update("LIST", "192.0.2.2"))
+    with DataPlane(plane) as edge:
+        wait_for("listed", lambda: len(edge.entries) == 2)
+        wait_for("expired", lambda: len(edge.entries) == 1, 5)
+    assert not stub.Lookup(pb.LookupRequest(prefix="192.0.2.1")).listed
+    status = plane.status()
+    assert (status.durable_serial, status.n_listings) == (2, 1), status
+    plane.kill()
+    plane.start()
+    again = plane.status()
+    assert (again.durable_serial, again.n_listings, again.digest_lo) == (2, 1, status.digest_lo)
+
+
+# Restart.
+
+
+def fill(stub, n=120):
+    for i in range(n):
+        kind = "EXEMPT" if i % 10 == 9 else "DELIST" if i % 10 == 8 else "LIST"
+        source = {} if kind != "LIST" else {"source": "drop"} if i % 2 else {"source": "other", "code": 620 + i % 5}
+        apply(stub, update(kind, f"198.51.{100 + i % 3}.{i - i % 4}/30", **source), session="fill", sequence=i)
+
+
+def test_restart_keeps_the_list_with_and_without_a_snapshot():
+    for extra in ("", "  snapshot_records: 50\n"):
+        with ControlPlane(extra) as plane:
+            fill(plane.stub())
+            before = plane.status()
+            looks = [plane.stub().Lookup(pb.LookupRequest(prefix=f"198.51.100.{i}")) for i in range(0, 120, 7)]
+            assert ("snapshot at serial" in plane.said()) == bool(extra)
+            for number in (signal.SIGKILL, signal.SIGTERM):
+                code = plane.kill(number)
+                assert code == (0 if number == signal.SIGTERM else -9), code
+                plane.start()
+                after = plane.status()
+                for field in ("epoch", "durable_serial", "digest_hi", "digest_lo", "n_listings", "n_exemptions",
+                              "n_delists", "n_effective_ipv4", "n_classes"):
+                    assert getattr(before, field) == getattr(after, field), field
+                assert looks == [plane.stub().Lookup(pb.LookupRequest(prefix=f"198.51.100.{i}"))
+                                 for i in range(0, 120, 7)]
+            again = plane.stub().Apply(batch(update("LIST", "198.51.100.0/30", source="other", code=620),
+                                             session="fill", sequence=0))
+            assert again.repeated_answer
+
+
+def test_a_second_program_is_refused(plane):
+    second = subprocess.run([str(PROGRAM), "--config", str(plane.config)], stdin=subprocess.DEVNULL,
+                            capture_output=True, timeout=30, check=False)
+    assert second.returncode == 1 and b"bounceline-controlplane: " in second.stderr, second
+    assert plane.status().durable_serial == 0
+
+
+def test_sigterm_answers_what_is_in_flight_and_waits_for_nobody_for_long(plane):
+    stub = plane.stub()
+    stuck = socket.socket(socket.AF_UNIX)
+    stuck.connect(str(plane.socket))
+    stuck.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    with DataPlane(plane, acknowledge=False) as edge:
+        wait_for("connected", lambda: edge.greeting is not None)
+        call = stub.Apply.future(batch(update("LIST", "192.0.2.1"), enforced=True, deadline_ms=60000))
+        wait_for("durable", lambda: plane.status().durable_serial == 1)
+        begin = time.monotonic()
+        assert plane.kill(signal.SIGTERM) == 0
+        took = time.monotonic() - begin
+        result = call.result()
+        assert result.durable and not result.enforced and result.dataplanes_connected == 1, result
+        assert took < 6, took
+    stuck.close()
+    assert not plane.socket.exists()
+
+
+# Who may do what.
+
+
+def as_user(uid, work):
+    """Runs work() in a child of another user; returns what it printed."""
+    reading, writing = os.pipe()
+    child = subprocess.Popen([sys.executable, __file__, "--as", str(uid), *work], stdout=writing)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        said = pipe.read().split("\n")
+    child.wait(30)
+    return [line for line in said if line]
+
+
+def client_main(uid, target, *calls):
+    """The child of as_user: makes the calls, prints a line for each."""
+    os.setgroups([])
+    os.setgid(int(uid))
+    os.setuid(int(uid))
+    stub = services.ListControlStub(grpc.insecure_channel(f"unix:{target}"))
+    requests = {
+        "status": lambda: stub.GetStatus(pb.GetStatusRequest(), timeout=10),
+        "lookup": lambda: stub.Lookup(pb.LookupRequest(prefix="192.0.2.1"), timeout=10),
+        "push": lambda: list(stub.Push(iter([pb.UpdateBatch()]), timeout=10)),
+        "list": lambda: apply(stub, update("LIST", "192.0.2.1")),
+        "list-as-other": lambda: apply(stub, update("LIST", "192.0.2.2", source="other")),
+        "exempt": lambda: apply(stub, update("EXEMPT", "192.0.2.1")),
+    }
+    for call in calls:
+        try:
+            result = requests[call]()
+            print(*(outcomes(result) if hasattr(result, "items") else ["ok"]), flush=True)
+        except grpc.RpcError as error:
+            print(error.code().name, error.details(), flush=True)
+
+
+def test_users_and_roles(plane):
+    if os.geteuid() != 0:
+        print("    skipped: needs root to become somebody else")
+        return
+    os.chmod(MODULES.name, 0o755)
+    said = as_user(NOBODY, [str(plane.socket), "status", "lookup", "list", "push"])
+    assert len(said) == 4 and all(line.startswith("PERMISSION_DENIED") and str(NOBODY) in line for line in said), said
+    said = as_user(READER, [str(plane.socket), "status", "lookup", "list"])
+    assert said[:2] == ["ok", "ok"] and said[2].startswith("PERMISSION_DENIED") and "reader" in said[2], said
+    said = as_user(FEEDER, [str(plane.socket), "status", "list", "list-as-other", "exempt"])
+    assert said == ["ok", "APPLIED", "REFUSED", "REFUSED"], said
+    look = plane.stub().Lookup(pb.LookupRequest(prefix="192.0.2.1"))
+    assert [(layer.source, layer.actor) for layer in look.layers] == [("drop", "importer")], look
+    # Connections come and go, of users with rights and without: nobody is ever taken for another.
+    for _ in range(5):
+        plane.status()
+        assert as_user(NOBODY, [str(plane.socket), "status"])[0].startswith("PERMISSION_DENIED")
+    assert plane.stub().Lookup(pb.LookupRequest(prefix="192.0.2.1")).listed
+
+
+def test_runs_without_privileges():
+    if os.geteuid() != 0:
+        print("    skipped: needs root to drop it")
+        return
+    with ControlPlane("  user: nobody\n") as plane:
+        state = pathlib.Path(f"/proc/{plane.process.pid}/status").read_text()
+        uids = next(line for line in state.split("\n") if line.startswith("Uid:")).split()[1:]
+        assert set(uids) == {str(NOBODY)}, state
+        assert apply(plane.stub(), update("LIST", "192.0.2.1")).durable
+        assert (plane.dir / "log").stat().st_uid == NOBODY
+        assert (plane.dir / "run/sync.sock").stat().st_mode & 0o777 == 0o600
+        said = as_user(NOBODY, [str(plane.socket), "list"])
+        assert said == ["UNCHANGED"] or said == ["APPLIED"], said  # its own user is an administrator
+
+
+# Hostile and unlucky clients.
+
+
+def raw(plane, method, data, **options):
+    channel = plane.channel()
+    call = channel.unary_unary(f"/bounceline.v1.ListControl/{method}")
+    return call(data, timeout=30, **options)
+
+
+def test_unimplemented_methods(plane):
+    stub = plane.stub()
+    refused(lambda: list(stub.Push(iter([pb.UpdateBatch()]))), Code.UNIMPLEMENTED)
+    refused(lambda: list(stub.Watch(pb.WatchRequest())), Code.UNIMPLEMENTED)
+    refused(lambda: list(stub.Export(pb.ExportRequest())), Code.UNIMPLEMENTED)
+    refused(lambda: list(stub.History(pb.HistoryRequest())), Code.UNIMPLEMENTED)
+    refused(lambda: raw(plane, "Nothing", b""), Code.UNIMPLEMENTED)
+    refused(lambda: plane.channel().unary_unary("/other.Service/Apply")(b""), Code.UNIMPLEMENTED)
+
+
+def resident_mib(plane):
+    state = pathlib.Path(f"/proc/{plane.process.pid}/status").read_text()
+    return int(next(line for line in state.split("\n") if line.startswith("VmRSS:")).split()[1]) / 1024
+
+
+def test_decoding_bombs(plane):
+    mib = 1 << 20
+    empty = bytes([3 << 3 | 2, 0])
+    bombs = {
+        "unknown fields": (b"\xf8\x01" * (mib // 2), Code.INVALID_ARGUMENT, "31"),
+        "10,001 empty updates": (empty * 10001, Code.RESOURCE_EXHAUSTED, "updates"),
+        "500,000 empty updates": (empty * 500000, Code.RESOURCE_EXHAUSTED, "updates"),
+        "a text again and again": ((b"\x0a\x40" + b"s" * 64) * 10000, Code.INVALID_ARGUMENT, "session"),
+        "bytes again and again": (b"\x22\x82\x04" + (b"\x4a\xfe\x01" + b"x" * 254) * 2, Code.INVALID_ARGUMENT,
+                                  "ipv4_addresses"),
+        "a length beyond the end": (b"\x0a\xff\xff\xff\xff\x0f", Code.INVALID_ARGUMENT, "session"),
+        "no UTF-8": (b"\x0a\x02\xc3\x28", Code.INVALID_ARGUMENT, "session"),
+        "nothing": (b"", Code.INVALID_ARGUMENT, "updates"),
+    }
+    before = resident_mib(plane)
+    for name, (data, code, field) in bombs.items():
+        detail = refused(lambda d=data: raw(plane, "Apply", d), code)
+        assert field in detail, f"{name}: {detail} does not name {field}"
+    detail = refused(lambda: raw(plane, "GetStatus", b"\x08\x01"), Code.INVALID_ARGUMENT)
+    refused(lambda: raw(plane, "Lookup", b"\x0a\xc8\x01" + b"1" * 200), Code.INVALID_ARGUMENT)
+    assert resident_mib(plane) - before < 150, (before, resident_mib(plane))
+    assert plane.status().durable_serial == 0
+
+
+def test_oversize_and_compressed_messages(plane):
+    refused(lambda: raw(plane, "Apply", bytes(33 << 20)), Code.RESOURCE_EXHAUSTED)
+    # 400 MiB of zeros are 400 kB in gzip: nobody may unpack them.
+    before = resident_mib(plane)
+    for size in (1000, 400 << 20):
+        channel = plane.channel()
+        call = channel.unary_unary("/bounceline.v1.ListControl/Apply")
+        code = None
+        try:
+            call(bytes(size), timeout=60, compression=grpc.Compression.Gzip)
+        except grpc.RpcError as error:
+            code = error.code()
+        assert code in (Code.UNIMPLEMENTED, Code.INVALID_ARGUMENT, Code.INTERNAL, Code.RESOURCE_EXHAUSTED), code
+    assert resident_mib(plane) - before < 100, (before, resident_mib(plane))
+    assert apply(plane.stub(), update("LIST", "192.0.2.1")).durable
+
+
+def test_too_many_calls_are_refused_not_kept(plane):
+    with DataPlane(plane, acknowledge=False) as edge:
+        wait_for("connected", lambda: edge.greeting is not None)
+        stubs = [plane.stub() for _ in range(4)]
+        calls = [stubs[i % 4].Apply.future(batch(update("LIST", f"10.0.{i // 250}.{i % 250}"), enforced=True,
+                                                 deadline_ms=3000)) for i in range(700)]
+        codes = [call.code() for call in calls]
+    assert set(codes) == {Code.OK, Code.RESOURCE_EXHAUSTED}, set(codes)
+    assert 500 <= codes.count(Code.OK) <= 520, codes.count(Code.OK)
+    assert apply(plane.stub(), update("LIST", "192.0.2.1")).durable
+
+
+def test_a_client_that_goes_away_does_no_harm(plane):
+    for _ in range(50):
+        channel = plane.channel()
+        call = services.ListControlStub(channel).Apply.future(batch(update("LIST", "192.0.2.1")))
+        call.cancel()
+        channel.close()
+    for garbage in (b"", b"GET / HTTP/1.1\r\n\r\n", os.urandom(5000), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(900)):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(plane.socket))
+            with contextlib.suppress(OSError):
+                client.sendall(garbage)
+    assert apply(plane.stub(), update("LIST", "192.0.2.2")).durable
+
+
+# Data planes.
+
+
+def test_enforced_means_acknowledged(plane):
+    stub = plane.stub()
+    result = apply(stub, update("LIST", "192.0.2.1"), enforced=True)
+    assert result.durable and not result.enforced and result.dataplanes_connected == 0, result
+    with DataPlane(plane) as edge:
+        wait_for("in sync", lambda: stub.Lookup(pb.LookupRequest(prefix="192.0.2.1")).enforced_serial == 1)
+        assert edge.n_snapshots == 1 and edge.greeting.protocol_version == 1
+        result = apply(stub, update("LIST", "192.0.2.2"), enforced=True)
+        assert result.enforced and (result.dataplanes_enforced, result.dataplanes_connected) == (1, 1), result
+        assert edge.n_deltas == 1 and edge.serial == 2 == plane.status().enforced_serial
+        assert apply(stub, update("LIST", "192.0.2.2"), enforced=True).enforced  # recorded nothing
+        with DataPlane(plane, "slow", acknowledge=False) as slow:
+            wait_for("its snapshot", lambda: slow.serial == 2)
+            begin = time.monotonic()
+            result = apply(stub, update("DELIST", "192.0.2.2", source="operator"), enforced=True, deadline_ms=300)
+            took = time.monotonic() - begin
+            assert result.durable and not result.enforced, result
+            assert (result.dataplanes_enforced, result.dataplanes_connected) == (1, 2), result
+            assert 0.29 < took < 1.5, took
+            call = stub.Apply.future(batch(update("LIST", "192.0.2.3"), enforced=True, deadline_ms=20000))
+            wait_for("its delta", lambda: slow.serial == 4)
+            assert not call.done()
+            slow.ack()
+            assert call.result().enforced
+            # One that goes is not waited for.
+            call = stub.Apply.future(batch(update("LIST", "192.0.2.4"), enforced=True, deadline_ms=20000))
+            wait_for("its delta", lambda: slow.serial == 5)
+            assert not call.done()
+        result = call.result()
+        assert result.enforced and result.dataplanes_connected == 1, result
+
+
+def test_reports_reach_the_status_and_stand_for_an_ack(plane):
+    stub = plane.stub()
+    apply(stub, update("LIST", "192.0.2.1"))
+    with DataPlane(plane, acknowledge=False) as edge:
+        wait_for("its snapshot", lambda: edge.serial == 1)
+        assert plane.status().enforced_serial == 0
+        edge.report(workers=2, counters=[sync.SyncCounter(name="reject_syn", value=7)])
+        wait_for("the report", lambda: plane.status().enforced_serial == 1)
+        status = plane.dataplane()
+        assert status.connected and status.version == "python" and status.serial == 1 and status.n_entries_ipv4 == 1
+        assert [worker.serial for worker in status.workers] == [1, 1]
+        assert [(c.name, c.value) for c in status.counters] == [("reject_syn", 7)] and status.age_ms < 5000
+        # A report with another digest: the set has rotted, and is sent again.
+        edge.digest = (edge.digest[0], edge.digest[1] ^ 1)
+        edge.report()
+        wait_for("a snapshot", lambda: edge.n_snapshots == 2)
+        assert plane.dataplane().n_digest_mismatches == 1
+    wait_for("gone", lambda: not plane.dataplane().connected)
+
+
+def test_versions_and_names_are_refused(plane):
+    with DataPlane(plane, version=2) as edge:
+        wait_for("a refusal", lambda: edge.closed)
+        assert edge.refusal.reason == sync.SyncRefusal.REASON_VERSION and edge.refusal.detail
+    with DataPlane(plane, name="caf\u00e9") as edge:
+        wait_for("a refusal", lambda: edge.closed)
+        assert edge.refusal.reason == sync.SyncRefusal.REASON_MALFORMED
+    with DataPlane(plane) as first:
+        wait_for("connected", lambda: first.greeting is not None)
+        with DataPlane(plane) as second:
+            wait_for("a refusal", lambda: second.closed)
+            assert second.refusal.reason == sync.SyncRefusal.REASON_NAME_IN_USE
+        assert not first.closed
+        # Silent for long: replaced by one that speaks.
+        time.sleep(5.2)
+        with DataPlane(plane) as second:
+            wait_for("replaced", lambda: first.closed and second.greeting is not None)
+    with DataPlane(plane) as edge:
+        wait_for("the name is free", lambda: edge.greeting is not None)
+        edge.send(hello=sync.Hello(protocol_version=1, version="python", name="edge"))
+        wait_for("a refusal", lambda: edge.closed)
+        assert edge.refusal.reason == sync.SyncRefusal.REASON_MALFORMED
+    for garbage in (b"\xff\xff\xff\xff", b"\0\0\0\2\xff\xff", b"\0\1\0\0" + bytes(70000)):
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(10)
+            peer.connect(str(plane.dir / "run/sync.sock"))
+            with contextlib.suppress(OSError):
+                peer.sendall(garbage)
+                while peer.recv(4096):
+                    pass
+    assert plane.status().durable_serial == 0
+
+
+def test_a_wrong_digest_gets_a_snapshot(plane):
+    stub = plane.stub()
+    apply(stub, update("LIST", "192.0.2.1"))
+    with DataPlane(plane) as edge:
+        wait_for("in sync", lambda: plane.status().enforced_serial == 1)
+        edge.wrong_digest = True
+        call = stub.Apply.future(batch(update("LIST", "192.0.2.2"), enforced=True, deadline_ms=20000))
+        wait_for("counted", lambda: plane.dataplane().n_digest_mismatches == 1)
+        edge.wrong_digest = False
+        result = call.result()
+        assert result.enforced and edge.n_snapshots == 2 and edge.serial == 2, result
+        assert plane.dataplane().n_resyncs == 2
+
+
+def test_reconnect_gets_deltas_only(plane):
+    stub = plane.stub()
+    apply(stub, update("LIST", "192.0.2.1"))
+    with DataPlane(plane) as edge:
+        wait_for("in sync", lambda: plane.status().enforced_serial == 1)
+        apply(stub, update("LIST", "192.0.2.2"), enforced=True)
+        held = edge.held()
+    for i in range(3, 8):
+        apply(stub, update("LIST", f"192.0.2.{i}"))
+    with DataPlane(plane, held=held) as edge:
+        wait_for("in sync", lambda: plane.status().enforced_serial == 7)
+        assert edge.n_snapshots == 0 and edge.n_deltas == 5 and len(edge.entries) == 7
+        held = edge.held()
+    with DataPlane(plane, held=held, acknowledge=False) as edge:  # holds the last serial already
+        wait_for("connected", lambda: edge.greeting is not None)
+        edge.ack()
+        wait_for("in sync", lambda: plane.status().enforced_serial == 7)
+        assert edge.n_snapshots == 0 and edge.n_deltas == 0
+    lying = (held[0], held[1], (held[2][0], held[2][1] ^ 1), {})
+    with DataPlane(plane, held=lying) as edge:
+        wait_for("a snapshot", lambda: edge.n_snapshots == 1 and len(edge.entries) == 7)
+    other_epoch = (held[0] ^ 1, held[1], held[2], {})
+    with DataPlane(plane, held=other_epoch) as edge:
+        wait_for("a snapshot", lambda: edge.n_snapshots == 1 and len(edge.entries) == 7)
+
+
+def test_kill_and_restart_keep_the_epoch_and_resync(plane):
+    stub = plane.stub()
+    apply(stub, update("LIST", "192.0.2.1"), update("LIST", "2001:db8::/48"))
+    with DataPlane(plane) as edge:
+        wait_for("in sync", lambda: plane.status().enforced_serial == 1)
+        epoch, digest = edge.epoch, edge.digest
+        plane.kill()
+        wait_for("closed", lambda: edge.closed)
+        held = edge.held()
+    plane.start()
+    stub = plane.stub()
+    with DataPlane(plane, held=held) as edge:
+        wait_for("in sync", lambda: plane.status().enforced_serial == 1 or edge.ack())
+        assert edge.n_snapshots == 0 and plane.status().epoch == epoch
+        assert apply(stub, update("LIST", "192.0.2.9"), enforced=True).enforced and edge.n_deltas == 1
+        held = edge.held()
+    apply(stub, update("LIST", "192.0.2.10"))
+    plane.kill()
+    plane.start()
+    with DataPlane(plane, held=held) as edge:  # behind, and the ring is empty: a snapshot
+        wait_for("in sync", lambda: plane.status().enforced_serial == 3)
+        assert edge.n_snapshots == 1 and edge.epoch == epoch and edge.digest != digest
+        status = plane.status()
+        assert edge.digest == (status.digest_hi, status.digest_lo)
+
+
+def test_a_data_plane_that_reads_nothing_holds_nobody_up(plane):
+    stub = plane.stub()
+    with socket.socket(socket.AF_UNIX) as stuck, DataPlane(plane) as edge:
+        stuck.connect(str(plane.dir / "run/sync.sock"))
+        hello = sync.SyncMessage(hello=sync.Hello(protocol_version=1, version="python", name="stuck"))
+        data = hello.SerializeToString()
+        stuck.sendall(struct.pack(">I", len(data)) + data)
+        wait_for("connected", lambda: plane.dataplane("stuck") is not None)
+        addresses = b"".join(struct.pack(">I", 0x64400000 + 3 * i) for i in range(100000))
+        bulk = pb.BulkUpdate(kind=pb.UPDATE_KIND_LIST, source="drop", ipv4_addresses=addresses)
+        stub.Apply(pb.UpdateBatch(bulk=bulk), timeout=60)
+        wait_for("the other is served", lambda: edge.serial == 1)
+        result = apply(stub, update("LIST", "192.0.2.1"), enforced=True, deadline_ms=200)
+        assert (result.dataplanes_enforced, result.dataplanes_connected) == (1, 2), result
+        wait_for("disconnected", lambda: not plane.dataplane("stuck").connected, 15)
+        assert apply(stub, update("LIST", "192.0.2.2"), enforced=True).enforced
+
+
+def test_latency(plane):
+    stub = plane.stub()
+    with DataPlane(plane) as edge:
+        wait_for("connected", lambda: edge.greeting is not None)
+        for what, enforced in (("durable", False), ("enforced", True)):
+            took = []
+            for i in range(1000):
+                request = batch(update("LIST" if i % 2 else "EXEMPT", f"10.{i % 7}.{i // 250}.{i % 250}"),
+                                enforced=enforced)
+                begin = time.perf_counter()
+                result = stub.Apply(request)
+                took.append((time.perf_counter() - begin) * 1000)
+                assert result.durable and (result.enforced or not enforced), result
+            took.sort()
+            print(f"    1000 single Apply on one channel, {what}: median {statistics.median(took):.2f} ms, "
+                  f"p99 {took[989]:.2f} ms, largest {took[-1]:.2f} ms")
+
+
+def check_arguments():
+    """--check, --version, --help, a bad option, a bad file."""
+    def run(*arguments):
+        return subprocess.run([str(PROGRAM), *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=30,
+                              check=False)
+    with tempfile.TemporaryDirectory(prefix="bounceline-test-") as folder:
+        config = pathlib.Path(folder) / "x.yaml"
+        config.write_text(f"controlplane:\n  url: {URL}\n  code: 999\n")
+        bad = run("--check", "--config", str(config))
+        assert bad.returncode == 1 and b":3: controlplane.code" in bad.stderr, bad
+        config.write_text(f"controlplane:\n  url: {URL}\n")
+        assert run("--check", "--config", str(config)).returncode == 0
+    assert run("--version").stdout.startswith(b"bounceline-controlplane ") and run("--help").returncode == 0
+    assert run("--no-such-option").returncode == 2 and run("word").returncode == 2
+
+
+def main():
+    cases = [(name[len("test_"):], case) for name, case in globals().items() if name.startswith("test_")]
+    wanted = sys.argv[1:]
+    failed = 0
+    print(f"control plane: {PROGRAM}")
+    for name, case in [("arguments", check_arguments), *cases]:
+        if wanted and name not in wanted:
+            continue
+        begin = time.monotonic()
+        try:
+            if "plane" in case.__code__.co_varnames[:case.__code__.co_argcount]:
+                with ControlPlane() as plane:
+                    case(plane)
+            else:
+                case()
+            print(f"ok    {name.replace('_', ' ')} ({time.monotonic() - begin:.1f} s)", flush=True)
+        except Exception:  # every failure of a case is told, and the next one still runs
+            failed += 1
+            traceback.print_exc()
+            print(f"FAIL  {name.replace('_', ' ')}", flush=True)
+    print(f"{failed} failed" if failed else "all held")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--as"]:
+        client_main(*sys.argv[2:])
+    else:
+        sys.exit(main())
