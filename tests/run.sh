@@ -150,6 +150,7 @@ end_to_end() {
         name=$(basename "$file" .py)
         [[ $name =~ ${3:-.} ]] || continue
         run_test "e2e/$name ($1)" env BL_BUILD="$2" BL_SOURCE="$BL_ROOT" ${LONG_ENV:+"$LONG_ENV"} \
+            BL_SHARED_DATA="$BL_ROOT/../shared/data" \
             timeout --kill-after=10 "$E2E_SECONDS" /usr/bin/python3 -B "$file"
     done
 }

@@ -18,6 +18,7 @@ ports_run() {
     trap 'ports_restore' EXIT
     trap 'exit 130' INT TERM HUP
     for port in "$1" "$2"; do ports_prepare "$port"; done
+    mkdir -p /run/bounceline
     if ! hugepages_take "$PORTS_DIR" "$LAB_HUGEPAGES"; then warn "fewer than $LAB_HUGEPAGES huge pages to be had"; fi
     ports_config "$3" "$1" "$2" >"$PORTS_DIR/bounceline.yaml"
     ports_start controlplane
@@ -28,7 +29,13 @@ ports_run() {
     return 1
 }
 
+# Other forms of a port (a PCI address, a DPDK virtual device) are DPDK's: nothing of the kernel's is to be prepared.
+ports_is_interface() {
+    [[ $1 != net_* && $1 != *:* ]]
+}
+
 ports_check() {
+    ports_is_interface "$1" || return 0
     [[ -d /sys/class/net/$1 ]] || die "$1: there is no such interface; 'ip link' shows them"
     if ip -o route show default | grep -q " dev $1 " || ip -6 -o route show default | grep -q " dev $1 "; then
         die "$1 carries this host's default route: Bounceline would take the network from it"
@@ -38,6 +45,7 @@ ports_check() {
 # ports_prepare PORT: notes what will be changed, then changes it.
 ports_prepare() {
     local feature value
+    ports_is_interface "$1" || return 0
     for feature in $PORTS_OFFLOADS; do
         value=$(ethtool -k "$1" | awk -v want="$feature:" '$1 == want && $3 != "[fixed]" {print $2}')
         if [[ $value == on ]]; then printf 'ethtool -K %s %s on\n' "$1" "$feature" >>"$PORTS_DIR/restore"; fi
