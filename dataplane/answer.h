@@ -1,0 +1,18 @@
+/** @file answer.h
+ * A segment whose verdict is REJECT or RESET: verify it, ask reject.c what to say, build that in a buffer of its own
+ * (classify → answer → tx on the WAN port, or → forward when the segment is of a connection that is not ours).
+ *
+ * Answers never use the ports' receive buffers: when a worker has no buffer for an answer it drops listed segments,
+ * and forwarded traffic does not notice. Threads: owning worker. Cost: fast path. */
+#ifndef BL_ANSWER_H
+#define BL_ANSWER_H
+
+#include <rte_mbuf.h>
+
+#include "dataplane/worker.h"
+
+/** Takes the frame, which is in one segment and parsed as @p packet, and counts its final reason. */
+void bl_answer_frame(struct bl_worker *worker, struct rte_mbuf *frame, const struct bl_packet *packet,
+                     const struct bl_decision *decision);
+
+#endif

@@ -1,0 +1,39 @@
+/** @file counters.h
+ * One worker's counters: one a reason, and the packets in and out.
+ *
+ * Written by the owning worker alone, with plain additions; read by the main core for reports and by the telemetry
+ * thread. Loads and stores are relaxed atomics so that a reader never sees a torn value: each counter is right on its
+ * own, and they need not agree with each other to the packet. */
+#ifndef BL_COUNTERS_H
+#define BL_COUNTERS_H
+
+#include <stdint.h>
+
+#include <rte_common.h>
+
+#include "bounceline/verdict.h"
+
+struct bl_counters {
+    uint64_t reasons[BL_REASON_COUNT];
+    uint64_t rx_packets; /**< from both ports */
+    uint64_t tx_packets; /**< to both ports, answers too */
+} __rte_cache_aligned;
+
+/** Threads: owning worker. Cost: fast path, a load and a store: no other core writes here. */
+static inline void bl_counters_add(uint64_t *counter, uint64_t n)
+{
+    __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static inline void bl_counters_add_reason(struct bl_counters *counters, unsigned reason)
+{
+    bl_counters_add(&counters->reasons[reason], 1);
+}
+
+/** Threads: any. */
+static inline uint64_t bl_counters_read(const uint64_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+#endif

@@ -1,0 +1,284 @@
+/* Snapshots and deltas into the master table; see master.h. */
+#include "dataplane/master.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/random.h"
+
+/* A snapshot on its way in, or a delta of several parts. */
+enum gathering { GATHERING_NOTHING, GATHERING_SNAPSHOT, GATHERING_DELTA };
+
+struct bl_master {
+    struct bl_distribute *distribute;
+    struct bl_siphash_key table_key;
+    /* The committed state. build == NULL: nothing is held. */
+    struct bl_table_build *build;
+    struct bl_class classes[BL_CLASS_COUNT];
+    struct bl_held held;
+    /* What is coming in. A delta changes `build` at once, so that `held` is what it no longer is until the commit. */
+    enum gathering gathering;
+    struct bl_table_build *aside; /* snapshot */
+    uint64_t coming_epoch;
+    uint64_t coming_serial;
+    uint32_t next_chunk;
+    bool classes_changed;
+    struct bl_class coming_classes[BL_CLASS_COUNT];
+};
+
+int bl_master_create(struct bl_master **out, struct bl_distribute *distribute, struct bl_error_detail *detail)
+{
+    struct bl_master *master = calloc(1, sizeof(*master));
+    struct bl_table_build *empty = NULL;
+    int error;
+
+    if (master == NULL)
+        return bl_error_set(detail, BL_ENOMEM, "no memory for the master table");
+    master->distribute = distribute;
+    error = bl_random_key(&master->table_key, detail);
+    if (error == BL_OK)
+        error = bl_table_build_create(&empty, 0, &master->table_key, 0);
+    if (error == BL_OK)
+        error = bl_distribute_start(distribute, bl_table_build_master(empty));
+    if (empty != NULL)
+        bl_table_build_free(empty);
+    if (error != BL_OK) {
+        bl_master_free(master);
+        return bl_error_set(detail, error, "no memory for the workers' tables: raise dataplane.memory_mb");
+    }
+    *out = master;
+    return BL_OK;
+}
+
+void bl_master_forget(struct bl_master *master)
+{
+    if (master->build != NULL)
+        bl_table_build_free(master->build);
+    if (master->aside != NULL)
+        bl_table_build_free(master->aside);
+    master->build = NULL;
+    master->aside = NULL;
+    master->gathering = GATHERING_NOTHING;
+    memset(&master->held, 0, sizeof(master->held));
+}
+
+void bl_master_free(struct bl_master *master)
+{
+    if (master == NULL)
+        return;
+    bl_master_forget(master);
+    free(master);
+}
+
+void bl_master_interrupt(struct bl_master *master)
+{
+    if (master->gathering == GATHERING_DELTA)
+        bl_master_forget(master);
+    if (master->aside != NULL)
+        bl_table_build_free(master->aside);
+    master->aside = NULL;
+    master->gathering = GATHERING_NOTHING;
+}
+
+static int set_entries(struct bl_table_build *build, const struct bl_sync_message *message,
+                       struct bl_error_detail *detail)
+{
+    struct bl_table_entry entry;
+    char text[BL_ADDRESS_TEXT_MAX];
+    int error;
+
+    for (size_t i = 0; i < message->n_entries; i++) {
+        bl_sync_codec_entry(message, i, &entry);
+        error = bl_table_build_set(build, &entry.prefix, entry.class_id);
+        if (error != BL_OK)
+            return bl_error_set(detail, error, "%s: the table does not take it: %s",
+                                bl_address_format_prefix(&entry.prefix, text), bl_error_text(error));
+    }
+    return BL_OK;
+}
+
+static void set_classes(struct bl_master *master, const struct bl_sync_message *message)
+{
+    for (unsigned i = 0; i < BL_CLASS_COUNT; i++)
+        if ((message->classes_mask & UINT64_C(1) << i) != 0) {
+            master->coming_classes[i] = message->classes[i];
+            master->classes_changed = true;
+        }
+}
+
+static int check_digest(const struct bl_table_build *build, const struct bl_sync_message *message,
+                        struct bl_error_detail *detail)
+{
+    struct bl_digest digest = bl_table_build_digest(build);
+
+    if (bl_digest_equal(&digest, &message->digest))
+        return BL_OK;
+    return bl_error_set(detail, BL_EDIGEST, "serial %llu: the set's digest is %016llx%016llx: expected %016llx%016llx",
+                        (unsigned long long)message->serial, (unsigned long long)digest.hi,
+                        (unsigned long long)digest.lo, (unsigned long long)message->digest.hi,
+                        (unsigned long long)message->digest.lo);
+}
+
+static struct bl_held describe(const struct bl_table_build *build, const struct bl_sync_message *message)
+{
+    struct bl_held held = {.epoch = message->epoch, .serial = message->serial, .digest = message->digest};
+
+    bl_table_build_count(build, &held.n_ipv4, &held.n_ipv6);
+    return held;
+}
+
+/* The new state is what the next delta starts from. */
+static void keep(struct bl_master *master, const struct bl_held *held)
+{
+    master->held = *held;
+    master->gathering = GATHERING_NOTHING;
+    memcpy(master->classes, master->coming_classes, sizeof(master->classes));
+}
+
+static int start_snapshot(struct bl_master *master, const struct bl_sync_message *message,
+                          struct bl_error_detail *detail)
+{
+    if (bl_table_build_create(&master->aside, message->epoch, &master->table_key, message->n_entries_all) != BL_OK) {
+        master->aside = NULL;
+        return bl_error_set(detail, BL_ENOMEM, "no memory for a second table");
+    }
+    master->gathering = GATHERING_SNAPSHOT;
+    master->coming_epoch = message->epoch;
+    master->coming_serial = message->serial;
+    master->next_chunk = 0;
+    memset(master->coming_classes, 0, sizeof(master->coming_classes));
+    return BL_OK;
+}
+
+static int end_snapshot(struct bl_master *master, const struct bl_sync_message *message, struct bl_error_detail *detail)
+{
+    struct bl_held held = describe(master->aside, message);
+    struct bl_table_patch *patch = NULL;
+    bool rebuilt;
+    int error = check_digest(master->aside, message, detail);
+
+    if (error != BL_OK)
+        return error;
+    if (held.n_ipv4 + held.n_ipv6 != message->n_entries_all)
+        return bl_error_set(detail, BL_EDIGEST, "snapshot: %llu entries came: expected %llu",
+                            (unsigned long long)(held.n_ipv4 + held.n_ipv6),
+                            (unsigned long long)message->n_entries_all);
+    error = bl_table_build_commit(master->aside, message->serial, &patch, &rebuilt);
+    if (error != BL_OK)
+        return bl_error_set(detail, error, "no memory to finish the snapshot");
+    bl_table_patch_free(patch); /* the workers get copies of the whole block */
+    error =
+        bl_distribute_switch(master->distribute, bl_table_build_master(master->aside), master->coming_classes, &held);
+    if (error != BL_OK)
+        return bl_error_set(detail, error, "no memory for the workers' tables: raise dataplane.memory_mb");
+    if (master->build != NULL)
+        bl_table_build_free(master->build);
+    master->build = master->aside;
+    master->aside = NULL;
+    keep(master, &held);
+    return BL_OK;
+}
+
+/* On failure the snapshot is given up; a master that is there stays as it is. */
+static int apply_snapshot(struct bl_master *master, const struct bl_sync_message *message,
+                          struct bl_error_detail *detail)
+{
+    int error = BL_OK;
+
+    if (message->chunk == 0) {
+        bl_master_interrupt(master);
+        error = start_snapshot(master, message, detail);
+    } else if (master->gathering != GATHERING_SNAPSHOT || message->chunk != master->next_chunk ||
+               message->epoch != master->coming_epoch || message->serial != master->coming_serial) {
+        error = bl_error_set(detail, BL_EORDER, "snapshot: chunk %u of serial %llu does not come next", message->chunk,
+                             (unsigned long long)message->serial);
+    }
+    if (error == BL_OK) {
+        master->next_chunk++;
+        set_classes(master, message);
+        error = set_entries(master->aside, message, detail);
+    }
+    if (error == BL_OK && message->last)
+        error = end_snapshot(master, message, detail);
+    if (error != BL_OK)
+        bl_master_interrupt(master);
+    return error;
+}
+
+static int check_order(const struct bl_master *master, const struct bl_sync_message *message,
+                       struct bl_error_detail *detail)
+{
+    bool fits = master->build != NULL && message->epoch == master->held.epoch &&
+                message->from_serial == master->held.serial && master->gathering != GATHERING_SNAPSHOT &&
+                (master->gathering == GATHERING_NOTHING || message->serial == master->coming_serial);
+
+    if (fits)
+        return BL_OK;
+    return bl_error_set(detail, BL_EORDER, "delta of epoch %llx from serial %llu to %llu: expected one from %llx, %llu",
+                        (unsigned long long)message->epoch, (unsigned long long)message->from_serial,
+                        (unsigned long long)message->serial, (unsigned long long)master->held.epoch,
+                        (unsigned long long)master->held.serial);
+}
+
+static int end_delta(struct bl_master *master, const struct bl_sync_message *message, struct bl_error_detail *detail)
+{
+    struct bl_held held = describe(master->build, message);
+    struct bl_table_patch *patch = NULL;
+    bool rebuilt = false;
+    int error = check_digest(master->build, message, detail);
+
+    if (error != BL_OK)
+        return error;
+    error = bl_table_build_commit(master->build, message->serial, &patch, &rebuilt);
+    if (error == BL_OK && rebuilt)
+        error = bl_distribute_switch(master->distribute, bl_table_build_master(master->build), master->coming_classes,
+                                     &held);
+    else if (error == BL_OK)
+        error = bl_distribute_patch(master->distribute, patch, master->classes_changed ? master->coming_classes : NULL,
+                                    &held);
+    if (error != BL_OK)
+        return bl_error_set(detail, error, "no memory to hand serial %llu to the workers",
+                            (unsigned long long)message->serial);
+    keep(master, &held);
+    return BL_OK;
+}
+
+static int apply_delta(struct bl_master *master, const struct bl_sync_message *message, struct bl_error_detail *detail)
+{
+    int error = check_order(master, message, detail);
+
+    /* Out of order is found before anything is changed, unless a delta is half in. */
+    if (error != BL_OK) {
+        bl_master_interrupt(master);
+        return error;
+    }
+    if (master->gathering == GATHERING_NOTHING) {
+        master->gathering = GATHERING_DELTA;
+        master->coming_serial = message->serial;
+        master->classes_changed = false;
+        memcpy(master->coming_classes, master->classes, sizeof(master->classes));
+    }
+    set_classes(master, message);
+    error = set_entries(master->build, message, detail);
+    if (error == BL_OK && message->last)
+        error = end_delta(master, message, detail);
+    if (error != BL_OK)
+        bl_master_forget(master);
+    return error;
+}
+
+int bl_master_apply(struct bl_master *master, const struct bl_sync_message *message, struct bl_error_detail *detail)
+{
+    return message->kind == BL_SYNC_SNAPSHOT ? apply_snapshot(master, message, detail)
+                                             : apply_delta(master, message, detail);
+}
+
+struct bl_held bl_master_held(const struct bl_master *master)
+{
+    return master->held;
+}
+
+const struct bl_table *bl_master_table(const struct bl_master *master)
+{
+    return master->build != NULL && master->gathering != GATHERING_DELTA ? bl_table_build_master(master->build) : NULL;
+}

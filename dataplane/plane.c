@@ -1,0 +1,348 @@
+/* Puts the data plane together and takes it apart; see plane.h. Members are freed in the opposite order of their
+ * making, and bl_plane_free copes with a plane that is half made: its failed start uses it too. */
+#include "dataplane/plane.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+
+#include "bounceline/version.h"
+#include "dataplane/distribute.h"
+#include "dataplane/eal.h"
+#include "dataplane/feed.h"
+#include "dataplane/master.h"
+#include "dataplane/random.h"
+#include "dataplane/report.h"
+#include "dataplane/say.h"
+#include "dataplane/segment.h"
+
+enum {
+    CACHE_MAX = 256, /* buffers that a core keeps for itself */
+    LINK_EVERY_MS = 1000,
+    WAIT_IDLE_US = 20000,
+    WAIT_UNDER_WAY_US = 50, /* a worker has something to acknowledge, and no event tells when it has */
+};
+
+struct bl_plane {
+    struct bl_plane_plan *plan;
+    bool eal_started;
+    struct rte_mempool *forward_pool;
+    struct bl_worker *workers[BL_SYNC_WORKERS_MAX];
+    unsigned n_workers;
+    struct bl_distribute *distribute;
+    struct bl_master *master;
+    struct bl_feed *feed;
+    struct bl_report report;
+    bool running;
+    uint64_t link_ms; /* the next look at the links */
+};
+
+int bl_plane_prepare(const struct bl_settings_dataplane *settings, struct bl_plane_plan *plan,
+                     struct bl_error_detail *detail)
+{
+    struct bl_reject_rules *rules = &plan->common.rules;
+    int error;
+
+    memset(plan, 0, sizeof(*plan));
+    plan->settings = settings;
+    plan->common.busy = settings->poll == BL_POLL_BUSY;
+    plan->common.patch_step_bytes = settings->patch_step_bytes;
+    bl_classify_policy_init(&plan->common.policy);
+    for (uint32_t i = 0; i < settings->n_protected_ports; i++)
+        bl_classify_policy_protect(&plan->common.policy, settings->protected_ports[i]);
+    rules->stage = (uint8_t)settings->stage;
+    rules->starttls = (uint8_t)settings->starttls;
+    memcpy(rules->hostname, settings->hostname, sizeof(rules->hostname));
+    error = settings->cookie_key_file[0] != '\0'
+                ? bl_random_key_file(settings->cookie_key_file, &rules->cookie_key, detail)
+                : bl_random_key(&rules->cookie_key, detail);
+    if (error == BL_OK)
+        error = bl_reject_rules_validate(rules, detail);
+    if (error == BL_OK)
+        error = bl_port_parse("wan", settings->wan, &plan->ports[BL_SIDE_WAN], detail);
+    if (error == BL_OK)
+        error = bl_port_parse("lan", settings->lan, &plan->ports[BL_SIDE_LAN], detail);
+    if (error == BL_OK)
+        error = bl_port_distinct(&plan->ports[BL_SIDE_WAN], &plan->ports[BL_SIDE_LAN], detail);
+    return error;
+}
+
+static uint32_t cache_size(uint32_t n_buffers, uint32_t n_cores)
+{
+    uint32_t size = n_buffers / (n_cores * 4);
+
+    return size < CACHE_MAX ? size : CACHE_MAX;
+}
+
+/* A device that fills its descriptors with buffers must leave some for what is on its way. */
+static int check_buffers(const struct bl_plane_plan *plan, struct bl_error_detail *detail)
+{
+    const struct bl_settings_dataplane *settings = plan->settings;
+    uint64_t needed = (uint64_t)settings->workers * 4 * BL_WORKER_BURST;
+
+    for (int side = 0; side < BL_SIDE_COUNT; side++)
+        if (plan->ports[side].form != BL_PORT_KERNEL)
+            needed += (uint64_t)settings->workers * (settings->rx_descriptors + settings->tx_descriptors);
+    if (settings->forward_buffers >= needed)
+        return BL_OK;
+    return bl_error_set(detail, BL_ERANGE,
+                        "dataplane.forward_buffers: %u: expected at least %llu for %u workers and these descriptors",
+                        settings->forward_buffers, (unsigned long long)needed, settings->workers);
+}
+
+static int create_forward_pool(struct bl_plane *plane, struct bl_error_detail *detail)
+{
+    const struct bl_settings_dataplane *settings = plane->plan->settings;
+    uint32_t n = settings->forward_buffers;
+
+    plane->forward_pool = rte_pktmbuf_pool_create("bl_forward", n, cache_size(n, settings->workers), 0,
+                                                  (uint16_t)(RTE_PKTMBUF_HEADROOM + bl_port_buffer_bytes(settings)),
+                                                  (int)rte_socket_id());
+    if (plane->forward_pool != NULL)
+        return BL_OK;
+    return bl_error_set(
+        detail, BL_ENOMEM,
+        "dataplane.forward_buffers: no memory for %u buffers of %u bytes: raise dataplane.memory_mb, now %u", n,
+        bl_port_buffer_bytes(settings), settings->memory_mb);
+}
+
+static int create_worker(struct bl_plane *plane, unsigned id, unsigned lcore, struct bl_error_detail *detail)
+{
+    const struct bl_settings_dataplane *settings = plane->plan->settings;
+    int socket_id = (int)rte_lcore_to_socket_id(lcore);
+    struct bl_worker *worker = rte_zmalloc_socket("bl_worker", sizeof(*worker), RTE_CACHE_LINE_SIZE, socket_id);
+    char name[32];
+
+    if (worker == NULL)
+        return bl_error_set(detail, BL_ENOMEM, "no memory for worker %u: raise dataplane.memory_mb", id);
+    plane->workers[plane->n_workers++] = worker;
+    worker->common = &plane->plan->common;
+    worker->id = id;
+    worker->lcore = lcore;
+    worker->socket_id = socket_id;
+    for (int side = 0; side < BL_SIDE_COUNT; side++) {
+        const struct bl_port *port = &plane->plan->ports[side];
+
+        worker->tx[side].port = port->id;
+        worker->tx[side].queue = (uint16_t)id;
+        worker->tx[side].frame_max_bytes = port->frame_max_bytes;
+        worker->tx[side].tag_bytes = port->tag_bytes;
+    }
+    snprintf(name, sizeof(name), "bl_mailbox_%u", id);
+    if (bl_mailbox_init(&worker->mailbox, name, socket_id) != BL_OK)
+        return bl_error_set(detail, BL_ENOMEM, "no memory for the mailbox of worker %u: raise dataplane.memory_mb", id);
+    snprintf(name, sizeof(name), "bl_reply_%u", id);
+    worker->reply_pool = rte_pktmbuf_pool_create(name, settings->reply_buffers, cache_size(settings->reply_buffers, 1),
+                                                 0, RTE_PKTMBUF_HEADROOM + BL_SEGMENT_FRAME_MAX, socket_id);
+    if (worker->reply_pool == NULL)
+        return bl_error_set(detail, BL_ENOMEM,
+                            "dataplane.reply_buffers: no memory for %u of worker %u: raise memory_mb",
+                            settings->reply_buffers, id);
+    return BL_OK;
+}
+
+static int create_workers(struct bl_plane *plane, struct bl_error_detail *detail)
+{
+    unsigned lcores[BL_SYNC_WORKERS_MAX];
+    uint32_t n = plane->plan->settings->workers;
+    int error = n <= BL_SYNC_WORKERS_MAX
+                    ? bl_eal_worker_lcores(n, lcores, detail)
+                    : bl_error_set(detail, BL_ERANGE, "dataplane.workers: %u: expected 1..%d", n, BL_SYNC_WORKERS_MAX);
+
+    for (unsigned i = 0; i < n && error == BL_OK; i++)
+        error = create_worker(plane, i, lcores[i], detail);
+    return error;
+}
+
+static int open_ports(struct bl_plane *plane, struct bl_error_detail *detail)
+{
+    int error = check_buffers(plane->plan, detail);
+
+    if (error == BL_OK)
+        error = create_forward_pool(plane, detail);
+    for (int side = 0; side < BL_SIDE_COUNT && error == BL_OK; side++)
+        error = bl_port_open(&plane->plan->ports[side], plane->plan->settings, plane->forward_pool, detail);
+    return error;
+}
+
+static void fill_report(void *context, struct bl_sync_report *out)
+{
+    const struct bl_plane *plane = context;
+
+    bl_report_fill(&plane->report, out);
+}
+
+static int create_tables(struct bl_plane *plane, struct bl_error_detail *detail)
+{
+    const struct bl_settings_dataplane *settings = plane->plan->settings;
+    int error = bl_distribute_create(&plane->distribute, plane->workers, plane->n_workers);
+
+    if (error != BL_OK)
+        return bl_error_set(detail, error, "no memory for the workers' list");
+    error = bl_master_create(&plane->master, plane->distribute, detail);
+    if (error != BL_OK)
+        return error;
+    plane->report = (struct bl_report){plane->workers, plane->n_workers, plane->distribute};
+    return bl_feed_create(&plane->feed,
+                          &(struct bl_feed_options){
+                              .socket = settings->sync_socket,
+                              .name = settings->name,
+                              .n_workers = plane->n_workers,
+                              .master = plane->master,
+                              .distribute = plane->distribute,
+                              .fill_report = fill_report,
+                              .context = plane,
+                          },
+                          detail);
+}
+
+static uint64_t monotonic_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void set_clock(struct bl_common *common)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    __atomic_store_n(&common->now_s, (uint64_t)now.tv_sec, __ATOMIC_RELAXED);
+}
+
+static int launch(struct bl_plane *plane, struct bl_error_detail *detail)
+{
+    set_clock(&plane->plan->common);
+    plane->running = true;
+    for (unsigned i = 0; i < plane->n_workers; i++)
+        if (rte_eal_remote_launch(bl_worker_run, plane->workers[i], plane->workers[i]->lcore) != 0)
+            return bl_error_set(detail, BL_EIO, "worker %u does not start on lcore %u", i, plane->workers[i]->lcore);
+    return BL_OK;
+}
+
+static void say_link(const struct bl_port *port)
+{
+    bl_say_line("%s: port %s: link %s", port->key, port->setting, port->link_up ? "up" : "DOWN");
+}
+
+int bl_plane_create(struct bl_plane **out, struct bl_plane_plan *plan, struct bl_error_detail *detail)
+{
+    struct bl_plane *plane = calloc(1, sizeof(*plane));
+    int error = BL_OK;
+
+    if (plane == NULL)
+        return bl_error_set(detail, BL_ENOMEM, "no memory");
+    plane->plan = plan;
+    for (int side = 0; side < BL_SIDE_COUNT && error == BL_OK; side++)
+        error = bl_port_check(&plan->ports[side], plan->settings, detail);
+    if (error == BL_OK) {
+        error = bl_eal_init(plan->settings, &plan->ports[BL_SIDE_WAN], &plan->ports[BL_SIDE_LAN], detail);
+        plane->eal_started = error == BL_OK;
+    }
+    if (error == BL_OK)
+        error = open_ports(plane, detail);
+    if (error == BL_OK)
+        error = create_workers(plane, detail);
+    if (error == BL_OK)
+        error = create_tables(plane, detail);
+    if (error == BL_OK && bl_report_register(&plane->report) != BL_OK)
+        error = bl_error_set(detail, BL_EIO, "telemetry can't be registered");
+    if (error == BL_OK)
+        error = launch(plane, detail);
+    if (error != BL_OK) {
+        bl_plane_free(plane);
+        return error;
+    }
+    bl_say_line("%s: forwarding between %s (wan) and %s (lan) with %u workers, name %s", BL_VERSION_TEXT,
+                plan->ports[BL_SIDE_WAN].setting, plan->ports[BL_SIDE_LAN].setting, plane->n_workers,
+                plan->settings->name);
+    for (int side = 0; side < BL_SIDE_COUNT; side++)
+        if (!bl_port_link(&plan->ports[side]))
+            say_link(&plan->ports[side]);
+    *out = plane;
+    return BL_OK;
+}
+
+static void look_at_links(struct bl_plane *plane, uint64_t now_ms)
+{
+    if (now_ms < plane->link_ms)
+        return;
+    plane->link_ms = now_ms + LINK_EVERY_MS;
+    for (int side = 0; side < BL_SIDE_COUNT; side++)
+        if (bl_port_link(&plane->plan->ports[side]))
+            say_link(&plane->plan->ports[side]);
+}
+
+static void wait_for_event(const struct bl_plane *plane, const sigset_t *unblocked)
+{
+    struct pollfd socket = {.fd = -1};
+    long wait_us = WAIT_IDLE_US;
+    struct timespec timeout;
+
+    socket.fd = bl_feed_descriptor(plane->feed, &socket.events);
+    if (bl_feed_pending(plane->feed))
+        wait_us = 0;
+    else if (bl_distribute_waiting(plane->distribute) > 0 || bl_distribute_comparing(plane->distribute))
+        wait_us = WAIT_UNDER_WAY_US;
+    timeout = (struct timespec){.tv_nsec = wait_us * 1000};
+    /* Signals are let in here and nowhere else. Whatever ended the wait, everything is looked at. */
+    (void)ppoll(&socket, 1, &timeout, unblocked);
+}
+
+void bl_plane_run(struct bl_plane *plane, const volatile sig_atomic_t *stop, const sigset_t *unblocked)
+{
+    prctl(PR_SET_TIMERSLACK, 1000UL);
+    while (!*stop) {
+        const struct bl_table *table;
+        uint64_t now_ms;
+
+        wait_for_event(plane, unblocked);
+        now_ms = monotonic_ms();
+        set_clock(&plane->plan->common);
+        bl_distribute_poll(plane->distribute, bl_master_table(plane->master));
+        bl_feed_poll(plane->feed, now_ms);
+        table = bl_master_table(plane->master);
+        if (table != NULL && bl_distribute_compare(plane->distribute, table, now_ms)) {
+            bl_say_line("the master table differs from all replicas: asking for a snapshot");
+            bl_feed_resync(plane->feed, now_ms);
+        }
+        look_at_links(plane, now_ms);
+    }
+    bl_say_line("stopping");
+}
+
+static void free_worker(struct bl_worker *worker)
+{
+    if (worker->mailbox.ring != NULL)
+        bl_mailbox_fini(&worker->mailbox);
+    rte_mempool_free(worker->reply_pool);
+    rte_free(worker);
+}
+
+void bl_plane_free(struct bl_plane *plane)
+{
+    __atomic_store_n(&plane->plan->common.stop, true, __ATOMIC_RELAXED);
+    if (plane->running)
+        rte_eal_mp_wait_lcore();
+    bl_report_unregister();
+    bl_feed_free(plane->feed);
+    bl_master_free(plane->master);
+    bl_distribute_free(plane->distribute);
+    for (int side = 0; side < BL_SIDE_COUNT; side++)
+        bl_port_close(&plane->plan->ports[side]);
+    for (unsigned i = 0; i < plane->n_workers; i++)
+        free_worker(plane->workers[i]);
+    rte_mempool_free(plane->forward_pool);
+    if (plane->eal_started)
+        bl_eal_fini();
+    free(plane);
+}

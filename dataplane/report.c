@@ -1,0 +1,107 @@
+/* Reports and telemetry; see report.h. */
+#include "dataplane/report.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include <rte_telemetry.h>
+
+/* DPDK's callbacks carry no context of ours, and its thread may call at any time: hence one pointer for the process, and
+ * a lock so that it is not taken away during an answer. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static const struct bl_report *registered;
+
+static uint64_t sum_reason(const struct bl_report *report, unsigned reason)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < report->n_workers; i++)
+        sum += bl_counters_read(&report->workers[i]->counters.reasons[reason]);
+    return sum;
+}
+
+static void add_counter(struct bl_sync_report *out, const char *name, uint64_t value)
+{
+    out->counters[out->n_counters++] = (struct bl_sync_counter){name, value};
+}
+
+void bl_report_fill(const struct bl_report *report, struct bl_sync_report *out)
+{
+    const struct bl_held *held = bl_distribute_enforced(report->distribute);
+    struct bl_distribute_counts counts = bl_distribute_counts(report->distribute);
+
+    out->epoch = held->epoch;
+    out->serial = held->serial;
+    out->digest = held->digest;
+    out->n_ipv4 = held->n_ipv4;
+    out->n_ipv6 = held->n_ipv6;
+    out->n_workers = report->n_workers;
+    for (unsigned i = 0; i < report->n_workers; i++) {
+        struct bl_sync_worker *worker = &out->workers[i];
+
+        worker->serial = bl_distribute_held(report->distribute, i)->serial;
+        bl_distribute_checksum(report->distribute, i, &worker->checksum_serial, &worker->checksum);
+        worker->rx_packets = bl_counters_read(&report->workers[i]->counters.rx_packets);
+        worker->tx_packets = bl_counters_read(&report->workers[i]->counters.tx_packets);
+    }
+    out->n_counters = 0;
+    for (unsigned reason = 0; reason < BL_REASON_COUNT; reason++)
+        add_counter(out, bl_verdict_reason_name(reason), sum_reason(report, reason));
+    add_counter(out, "replica_mismatch", counts.n_mismatches);
+    add_counter(out, "replica_repair", counts.n_repairs);
+}
+
+static int answer_counters(const char *command, const char *parameters, struct rte_tel_data *out)
+{
+    (void)command;
+    (void)parameters;
+    rte_tel_data_start_dict(out);
+    pthread_mutex_lock(&lock);
+    for (unsigned reason = 0; registered != NULL && reason < BL_REASON_COUNT; reason++)
+        rte_tel_data_add_dict_u64(out, bl_verdict_reason_name(reason), sum_reason(registered, reason));
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
+/* "0": {"rx_packets": ..., "tx_packets": ..., "messages_done": ...} */
+static int answer_workers(const char *command, const char *parameters, struct rte_tel_data *out)
+{
+    (void)command;
+    (void)parameters;
+    rte_tel_data_start_dict(out);
+    pthread_mutex_lock(&lock);
+    for (unsigned i = 0; registered != NULL && i < registered->n_workers; i++) {
+        const struct bl_worker *worker = registered->workers[i];
+        struct rte_tel_data *entry = rte_tel_data_alloc();
+        char name[16];
+
+        if (entry == NULL)
+            break;
+        snprintf(name, sizeof(name), "%u", i);
+        rte_tel_data_start_dict(entry);
+        rte_tel_data_add_dict_u64(entry, "rx_packets", bl_counters_read(&worker->counters.rx_packets));
+        rte_tel_data_add_dict_u64(entry, "tx_packets", bl_counters_read(&worker->counters.tx_packets));
+        rte_tel_data_add_dict_u64(entry, "messages_done", bl_counters_read(&worker->mailbox.n_done));
+        rte_tel_data_add_dict_container(out, name, entry, 0);
+    }
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
+int bl_report_register(const struct bl_report *report)
+{
+    pthread_mutex_lock(&lock);
+    registered = report;
+    pthread_mutex_unlock(&lock);
+    if (rte_telemetry_register_cmd("/bounceline/counters", answer_counters, "Packets by reason, all workers") != 0 ||
+        rte_telemetry_register_cmd("/bounceline/workers", answer_workers, "Packets by worker") != 0)
+        return BL_EIO;
+    return BL_OK;
+}
+
+void bl_report_unregister(void)
+{
+    pthread_mutex_lock(&lock);
+    registered = NULL;
+    pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,12 @@
+/** @file say.h
+ * What the data plane tells its operator: one line on standard error at start, at a change of a link or of the sync
+ * connection, and at a refusal. Nothing is said per packet. The peer's bytes are never in a line unescaped.
+ *
+ * Threads: main core only. Cost: control path. */
+#ifndef BL_SAY_H
+#define BL_SAY_H
+
+/** Writes "bounceline-dataplane: ...\n" in one write. A line that is too long is cut; control characters become '?'. */
+void bl_say_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

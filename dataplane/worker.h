@@ -1,0 +1,57 @@
+/** @file worker.h
+ * A worker: one polling core, and everything that it owns in one struct. worker.c is the map of a packet's way.
+ *
+ * Worker i has queue pair i of both ports, its own replica of the table, mailbox, buffers for answers and counters. It
+ * takes no lock, makes no system call per packet (a driver may), and shares no line that is written but its mailbox
+ * and the clock's. Made and freed by the main core while it does not run. */
+#ifndef BL_WORKER_H
+#define BL_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_common.h>
+#include <rte_mempool.h>
+
+#include "dataplane/classify.h"
+#include "dataplane/counters.h"
+#include "dataplane/idle.h"
+#include "dataplane/mailbox.h"
+#include "dataplane/reject.h"
+#include "dataplane/replica.h"
+#include "dataplane/tx.h"
+
+/** Frames taken from a port at once: enough to hide the table's memory latency behind prefetches. */
+enum { BL_WORKER_BURST = 64 };
+
+enum bl_side { BL_SIDE_WAN, BL_SIDE_LAN, BL_SIDE_COUNT };
+
+/** What all workers share. Immutable while they run, but for the two fields at the end. */
+struct bl_common {
+    struct bl_reject_rules rules;
+    struct bl_classify_policy policy;
+    bool busy;
+    size_t patch_step_bytes;
+    /* Written by the main core now and then (relaxed: they order nothing). The clock is good to a second or so, which
+     * is enough for the cookie's epoch of 1024 s. */
+    uint64_t now_s __rte_cache_aligned;
+    bool stop;
+};
+
+struct bl_worker {
+    struct bl_common *common; /**< borrowed */
+    struct rte_mempool *reply_pool;
+    unsigned id;
+    unsigned lcore;
+    int socket_id;
+    struct bl_replica replica;
+    struct bl_idle idle;
+    struct bl_tx tx[BL_SIDE_COUNT];
+    struct bl_counters counters;
+    struct bl_mailbox mailbox;
+} __rte_cache_aligned;
+
+/** Runs until common->stop. @param worker a struct bl_worker. @return 0. Threads: its lcore (rte_eal_remote_launch). */
+int bl_worker_run(void *worker);
+
+#endif
