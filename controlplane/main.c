@@ -178,6 +178,16 @@ static int start(struct program *program, struct bl_error_detail *detail)
     return error;
 }
 
+static void say_ready(const struct program *program)
+{
+    struct bl_digest digest;
+    uint64_t serial;
+
+    bl_publish_head(program->publish, &serial, &digest);
+    bl_notice_write("ready: epoch %llx, serial %llu, socket %s", (unsigned long long)bl_publish_epoch(program->publish),
+                    (unsigned long long)serial, program->settings.controlplane.socket);
+}
+
 static void accept_client(struct program *program)
 {
     int64_t now_ms = bl_clock_monotonic_ms();
@@ -219,7 +229,7 @@ static void stop(struct program *program)
 {
     const struct bl_settings_controlplane *settings = &program->settings.controlplane;
 
-    bl_notice_write("stopping at serial %llu", (unsigned long long)bl_list_state_serial(program->store.state));
+    bl_notice_write("stopping");
     bl_listen_close(program->listening, settings->socket);
     bl_ingest_stop(program->ingest, PATIENCE_MS);
     bl_writer_free(program->writer);
@@ -251,9 +261,7 @@ int main(int argc, char **argv)
         return EXIT_FAILED;
     }
     if (!options.check) {
-        bl_notice_write("ready: epoch %llx, serial %llu, socket %s",
-                        (unsigned long long)bl_log_epoch(program->store.log),
-                        (unsigned long long)bl_log_serial(program->store.log), program->settings.controlplane.socket);
+        say_ready(program);
         serve(program);
         stop(program);
     }
