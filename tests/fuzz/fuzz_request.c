@@ -1,0 +1,83 @@
+/* What clients send to ListControl: the first byte says which request, the rest is the message. Held: no crash, no leak;
+ * a batch that came through keeps the limits of codec_client.h and has no NULL where batch.h promises text. */
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <bounceline/v1/list_control.pb-c.h>
+
+#include "controlplane/codec_client.h"
+#include "proto/wire.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Under tight limits, which the codec's own are not: the same bytes decode or are refused, never more. */
+static void read_bare(const uint8_t *data, size_t size)
+{
+    static const struct bl_wire_limits limits = {.message_bytes_max = 4096, .memory_bytes_max = 8192, .repeats_max = 8};
+    ProtobufCMessage *message = NULL;
+
+    if (bl_wire_decode(&bounceline__v1__update_batch__descriptor, data, size, &limits, &message, NULL) != BL_OK)
+        return;
+    assert(size <= limits.message_bytes_max);
+    bl_wire_free(message);
+}
+
+static void check_update(const struct bl_update *update, size_t size)
+{
+    assert(update->source != NULL && strlen(update->source) <= size);
+    assert(update->reason != NULL && strlen(update->reason) <= size);
+}
+
+static void read_batch(const uint8_t *data, size_t size)
+{
+    struct bl_error_detail detail = {""};
+    struct bl_codec_request request;
+
+    if (bl_codec_client_decode_batch(data, size, &request, &detail) != BL_OK) {
+        assert(detail.text[0] != '\0');
+        return;
+    }
+    assert(request.batch.n_updates <= BL_CODEC_CLIENT_UPDATES_MAX);
+    assert(strlen(request.batch.session) <= BL_CODEC_CLIENT_SESSION_MAX);
+    assert(request.deadline_ms > 0 && request.deadline_ms <= BL_CODEC_CLIENT_DEADLINE_MS_MAX);
+    assert(request.batch.bulk == NULL || request.batch.n_updates == 0);
+    for (size_t i = 0; i < request.batch.n_updates; i++) {
+        check_update(&request.batch.updates[i], size);
+        assert(strlen(request.batch.updates[i].prefix) <= size);
+    }
+    if (request.batch.bulk != NULL) {
+        check_update(&request.batch.bulk->update, size);
+        assert(request.batch.bulk->n_ipv4 * 4 + request.batch.bulk->n_ipv6 * 17 <= size);
+        assert(request.batch.bulk->n_ipv6 == 0 || request.batch.bulk->ipv6_lengths != NULL);
+    }
+    bl_codec_client_request_fini(&request);
+}
+
+static void read_lookup(const uint8_t *data, size_t size)
+{
+    char text[64];
+
+    if (bl_codec_client_decode_lookup(data, size, text, sizeof(text), NULL) == BL_OK)
+        assert(strnlen(text, sizeof(text)) < sizeof(text));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0)
+        return 0;
+    switch (data[0] % 3) {
+    case 0:
+        read_bare(data + 1, size - 1);
+        read_batch(data + 1, size - 1);
+        break;
+    case 1:
+        read_lookup(data + 1, size - 1);
+        break;
+    default:
+        (void)bl_codec_client_decode_get_status(data + 1, size - 1, NULL);
+        break;
+    }
+    return 0;
+}
