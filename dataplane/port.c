@@ -11,6 +11,8 @@
 #include <rte_ethdev.h>
 #include <rte_pci.h>
 
+#include "dataplane/fanout.h"
+
 enum {
     ETHERNET_BYTES = 14,
     TAGS_BYTES = 8, /* two tags: QinQ */
@@ -218,6 +220,9 @@ int bl_port_open(struct bl_port *port, const struct bl_settings_dataplane *setti
 
     if (rte_eth_dev_get_port_by_name(port->device, &port->id) != 0)
         return bl_error_set(detail, BL_ENOENT, "dataplane.%s: %s: DPDK found no such port", port->key, port->setting);
+    if (port->form == BL_PORT_KERNEL && !bl_fanout_verify())
+        return bl_error_set(detail, BL_EIO, "dataplane.%s: port %s would put fragments together: see fanout.h",
+                            port->key, port->setting);
     port->promiscuous_before = is_promiscuous(port);
     error = configure(port, settings, detail);
     if (error == BL_OK)

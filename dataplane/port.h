@@ -10,7 +10,7 @@
  *
  * Limits of net_af_packet: the outermost tag of type 88a8 becomes 8100, and frames above its frame size would be cut
  * without a word, which is why a port whose MTU does not fit is refused. It reports an MTU of its own; the interface's is
- * asked from the kernel. Threads: before workers start and after they stopped; bl_port_link on the main core. */
+ * asked from the kernel. fanout.h keeps it from reassembling fragments. Threads: before workers start and after they stopped; bl_port_link on the main core. */
 #ifndef BL_PORT_H
 #define BL_PORT_H
 

@@ -1,0 +1,18 @@
+/** @file fanout.h
+ * Keeps the kernel from changing frames on their way into net_af_packet.
+ *
+ * The driver spreads a port's frames over its queues with PACKET_FANOUT, and always asks the kernel to put IPv4 fragments
+ * together first (PACKET_FANOUT_FLAG_DEFRAG). What comes in is then longer than the wire allows: it is cut at the slot's
+ * size, or the other port drops it, so that no fragmented datagram passes. The driver has no setting for it. So
+ * this program has a setsockopt of its own, which the driver's calls find before the C library's; it takes that flag
+ * out, and adds the one that keeps frames which the host itself sends on the port from being taken for received ones.
+ * The kernel is then asked whether it worked. Threads: any; no state. */
+#ifndef BL_FANOUT_H
+#define BL_FANOUT_H
+
+#include <stdbool.h>
+
+/** True when no packet socket of this process reassembles fragments. Cost: start-up, looks at every descriptor. */
+bool bl_fanout_verify(void);
+
+#endif
