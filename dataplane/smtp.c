@@ -134,7 +134,7 @@ static enum verb verb_of(const uint8_t *line, size_t length)
     return VERB_OTHER;
 }
 
-/* True when the line's answer is the 550, at this stage and with this handling of STARTTLS. */
+/* True when the line is answered like any other line: at this stage, with this handling of STARTTLS. */
 static bool is_denied(const struct bl_smtp_script *script, enum verb verb)
 {
     switch (verb) {
@@ -210,14 +210,13 @@ static bool answer_line(struct writer *writer, const struct bl_smtp_script *scri
         text_bytes--;
     verb = verb_of(line, text_bytes);
     if (is_denied(script, verb))
-        put_deny(writer, script);
-    else
-        put_reply(writer, script, verb);
+        verb = VERB_OTHER;
+    put_reply(writer, script, verb);
     if (writer->full)
         return false;
     answer->written = writer->length;
     answer->consumed += length;
-    answer->bounced |= is_denied(script, verb);
+    answer->bounced |= verb == VERB_OTHER;
     answer->quit = verb == VERB_QUIT;
     return true;
 }

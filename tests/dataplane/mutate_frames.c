@@ -207,7 +207,10 @@ static void mutate_description(struct run *run, struct frame_spec *spec, uint32_
             spec->extensions[i] = headers[below(run, one_in(run, 8) ? 11 : 7)];
         break;
     case 2:
-        spec->tcp_options_bytes = (uint8_t)(4 * below(run, 11));
+        if (one_in(run, 4)) /* a fragment, or a bit that makes none */
+            spec->fragment = (uint16_t)(1 << below(run, 16));
+        else
+            spec->tcp_options_bytes = (uint8_t)(4 * below(run, 11));
         break;
     case 3:
         spec->window = (uint16_t)(one_in(run, 2) ? below(run, 700) : random64(run));
@@ -222,7 +225,10 @@ static void mutate_description(struct run *run, struct frame_spec *spec, uint32_
         spec->padding_bytes = below(run, 20);
         break;
     case 7:
-        spec->source[below(run, spec->family == 4 ? 4 : 16)] = (uint8_t)random64(run);
+        if (one_in(run, 4))
+            memcpy(spec->source, spec->destination, sizeof(spec->source));
+        else
+            spec->source[below(run, one_in(run, 2) ? 1 : spec->family == 4 ? 4 : 16)] = (uint8_t)random64(run);
         break;
     case 8:
         spec->sequence = one_in(run, 2) ? 0 - below(run, 100) : (uint32_t)random64(run);
