@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* own_name: so that the log says who it was, also where the configuration does not. */
 struct bl_authorize {
     const struct bl_settings_controlplane *settings;
     uint32_t own_uid;
@@ -35,6 +36,7 @@ void bl_authorize_free(struct bl_authorize *authorize)
     free(authorize);
 }
 
+/* The first actor with this uid counts. */
 int bl_authorize_find(const struct bl_authorize *authorize, uint32_t uid, struct bl_actor *actor,
                       struct bl_error_detail *detail)
 {

@@ -7,6 +7,7 @@
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/support/alloc.h>
 
+/* The tags point back to the call: an event finds it without a table. */
 int bl_call_create(struct bl_call **out, struct bl_ingest *ingest)
 {
     struct bl_call *call = calloc(1, sizeof(*call));
@@ -70,6 +71,7 @@ void bl_call_receive(struct bl_call *call)
     start(call, &op, 1, &call->received);
 }
 
+/* The core keeps a message in the pieces it came in; the decoder wants one. */
 int bl_call_message(struct bl_call *call, grpc_slice *out)
 {
     grpc_byte_buffer_reader reader;
@@ -81,6 +83,7 @@ int bl_call_message(struct bl_call *call, grpc_slice *out)
     return BL_OK;
 }
 
+/* The response was allocated by our codec and is given to the core without a copy. */
 static void free_response(void *data)
 {
     free(data);
@@ -113,6 +116,7 @@ void bl_call_refuse(struct bl_call *call, grpc_status_code status, const char *t
     grpc_slice_unref(details);
 }
 
+/* Clients act on these: UNAVAILABLE and RESOURCE_EXHAUSTED are worth another try, the others are not. */
 void bl_call_refuse_error(struct bl_call *call, int error, const char *text)
 {
     grpc_status_code status;

@@ -38,6 +38,7 @@ static void take_update(const Bounceline__V1__Update *in, struct bl_update *out)
     };
 }
 
+/* The scan has bounded the bytes; here the columns must fit each other. */
 static int check_columns(const Bounceline__V1__BulkUpdate *in, struct bl_error_detail *detail)
 {
     size_t n_ipv4 = in->ipv4_addresses.len / 4;
@@ -88,6 +89,7 @@ static int take_bulk(const Bounceline__V1__BulkUpdate *in, struct bl_bulk *out, 
     return BL_OK;
 }
 
+/* Items or a bulk, never both: their order would mean something then. */
 static int take_items(const Bounceline__V1__UpdateBatch *in, struct bl_codec_request *out,
                       struct bl_error_detail *detail)
 {
@@ -109,6 +111,7 @@ static int take_items(const Bounceline__V1__UpdateBatch *in, struct bl_codec_req
     return BL_OK;
 }
 
+/* What can't be said on the wire's own terms: ranges, lengths, enums. */
 static int take_batch(const Bounceline__V1__UpdateBatch *in, struct bl_codec_request *out,
                       struct bl_error_detail *detail)
 {
@@ -210,6 +213,7 @@ static void make_plain(char *text)
             *text = '?';
 }
 
+/* The rows live in two arrays, one of structs and one of pointers to them, as protobuf-c wants it. */
 static void fill_items(const struct bl_batch_result *result, Bounceline__V1__ItemResult *items,
                        Bounceline__V1__ItemResult **pointers)
 {
@@ -226,6 +230,8 @@ static void fill_items(const struct bl_batch_result *result, Bounceline__V1__Ite
     }
 }
 
+/* Without enforced, the data planes' numbers and repeated_answer: proto3 leaves zeros out, so that
+ * bl_codec_client_encode_result can put each of them behind once. */
 int bl_codec_client_encode_answer(const struct bl_batch *batch, const struct bl_batch_result *result,
                                   struct bl_codec_bytes *out)
 {
@@ -258,6 +264,7 @@ int bl_codec_client_encode_answer(const struct bl_batch *batch, const struct bl_
     return error;
 }
 
+/* Both for a first answer and for a retry's: the log's bytes are the beginning of either. */
 int bl_codec_client_encode_result(const uint8_t *answer, size_t answer_bytes, const struct bl_codec_reached *reached,
                                   bool repeated, struct bl_codec_bytes *out)
 {
@@ -291,6 +298,7 @@ static Bounceline__V1__LayerKind layer_kind(const struct bl_list_layer *layer)
     }
 }
 
+/* code, action and self_service are a listing's alone. */
 static void fill_layer(const struct bl_list_layer *in, char *prefix, Bounceline__V1__Layer *out)
 {
     const struct bl_effect_attributes *attributes = &in->attributes;
@@ -363,6 +371,7 @@ struct dataplane_row {
     Bounceline__V1__Counter *counter_pointers[BL_CODEC_SYNC_COUNTERS_MAX];
 };
 
+/* Bounded by the report's own arrays, which codec_sync.c filled. */
 static void fill_report(const struct bl_codec_sync_report *report, struct dataplane_row *row)
 {
     for (uint32_t i = 0; i < report->n_workers; i++) {
@@ -406,6 +415,7 @@ static void fill_dataplane(const struct bl_codec_dataplane *in, struct dataplane
     fill_report(&in->report, row);
 }
 
+/* A row a data plane, about 13 KiB each: on the heap, for the length of the call. */
 int bl_codec_client_encode_status(const struct bl_codec_status *status, struct bl_codec_bytes *out)
 {
     struct dataplane_row *rows = calloc(status->n_dataplanes + 1, sizeof(*rows));

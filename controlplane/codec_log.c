@@ -30,6 +30,7 @@ static bool same_text(const char *a, const char *b)
     return a == b || strcmp(a == NULL ? "" : a, b == NULL ? "" : b) == 0;
 }
 
+/* Everything but the prefixes. Strings of one state or batch are often the same pointer. */
 static bool same_group(const struct bl_effect_group *a, const struct bl_effect_group *b)
 {
     const struct bl_effect_attributes *x = &a->attributes;
@@ -82,6 +83,7 @@ static size_t walk_run(struct walk *walk, const struct bl_effect_group **group, 
     return n;
 }
 
+/* groups[i] has its columns in `columns`; pointers[i] is what protobuf-c wants. */
 struct runs {
     Bounceline__V1__EffectGroup *groups;
     Bounceline__V1__EffectGroup **pointers;
@@ -96,6 +98,7 @@ static void runs_fini(struct runs *runs)
     free(runs->groups);
 }
 
+/* In a live record actor and serial are the record's own and are not said again in each group. */
 static void fill_attributes(const struct bl_effect_group *in, bool snapshot, Bounceline__V1__EffectGroup *out)
 {
     const struct bl_effect_attributes *attributes = &in->attributes;
@@ -143,6 +146,7 @@ static uint8_t *fill_columns(struct walk *walk, size_t n, uint8_t family, uint8_
     return lengths.data + n;
 }
 
+/* Twice over the groups: once to count the runs, once to fill them. Nothing is reallocated on the way. */
 static int make_runs(const struct bl_effect_group *groups, size_t n_groups, bool snapshot, struct runs *runs)
 {
     struct walk measure = {groups, n_groups, 0, 0};
@@ -211,6 +215,7 @@ int bl_codec_log_encode_record(const struct bl_record *record, struct bl_codec_b
     return error;
 }
 
+/* What came from a disk is checked like what comes from a client: rot must not become a listing. */
 static int check_group(const Bounceline__V1__EffectGroup *in, struct bl_error_detail *detail)
 {
     if ((int)in->kind < BL_EFFECT_LIST || in->kind > BOUNCELINE__V1__EFFECT_KIND__EFFECT_KIND_UNEXEMPT)
@@ -289,6 +294,7 @@ static int take_groups(Bounceline__V1__EffectGroup **in, size_t n, struct bl_eff
     return error;
 }
 
+/* A newer format is refused, not guessed at: an old program must not append to it. */
 static int check_version(uint32_t version, struct bl_error_detail *detail)
 {
     if (version == BL_VERSION_LOG)
@@ -382,6 +388,7 @@ static void fill_answers(const struct bl_answer *answers, size_t n, struct snaps
     }
 }
 
+/* The repeated fields of rows are filled here, so that they live as long as the pack. */
 static int pack_snapshot(const struct bl_codec_snapshot *snapshot, struct snapshot_rows *rows,
                          struct bl_codec_bytes *out)
 {
@@ -419,6 +426,7 @@ int bl_codec_log_encode_snapshot(const struct bl_codec_snapshot *snapshot, struc
     return error;
 }
 
+/* Classes keep their numbers over a restart: data planes know them by number. */
 static int take_classes(const Bounceline__V1__SnapshotRecord *in, struct bl_codec_snapshot_part *out,
                         struct bl_error_detail *detail)
 {
@@ -443,6 +451,7 @@ static int take_classes(const Bounceline__V1__SnapshotRecord *in, struct bl_code
     return BL_OK;
 }
 
+/* Borrowed from the message, as the groups are. */
 static int take_answers(const Bounceline__V1__SnapshotRecord *in, struct bl_codec_snapshot_part *out)
 {
     out->answers = calloc(in->n_answers + 1, sizeof(*out->answers));

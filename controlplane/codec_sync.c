@@ -25,6 +25,7 @@ static int take_name(const char *in, char *out, size_t out_bytes, const char *fi
     return BL_OK;
 }
 
+/* The protocol's version is the caller's to judge: it wants to refuse it by name. */
 static int take_hello(const Bounceline__V1__Hello *in, struct bl_codec_sync_message *out,
                       struct bl_error_detail *detail)
 {
@@ -41,6 +42,7 @@ static int take_hello(const Bounceline__V1__Hello *in, struct bl_codec_sync_mess
     return error;
 }
 
+/* What is over the limits is refused, not cut: half a report would look like a whole one. */
 static int take_report(const Bounceline__V1__Report *in, struct bl_codec_sync_report *out,
                        struct bl_error_detail *detail)
 {
@@ -72,6 +74,7 @@ static int take_report(const Bounceline__V1__Report *in, struct bl_codec_sync_re
     return error;
 }
 
+/* Snapshots and deltas go the other way only. */
 static int take_message(const Bounceline__V1__SyncMessage *in, struct bl_codec_sync_message *out,
                         struct bl_error_detail *detail)
 {
@@ -114,6 +117,7 @@ int bl_codec_sync_decode(const uint8_t *data, size_t length, struct bl_codec_syn
     return error;
 }
 
+/* Header and message in one block: one send, one buffer to count. */
 static int pack_frame(const Bounceline__V1__SyncMessage *message, struct bl_codec_bytes *frame)
 {
     int error = bl_codec_pack(&message->base, BL_WIRE_FRAME_HEADER_BYTES, frame);
@@ -175,6 +179,7 @@ struct part_rows {
     uint8_t columns[];
 };
 
+/* Those of the mask that are in use; a class that is no longer in use is not sent, nothing refers to it. */
 static void fill_classes(const struct bl_codec_sync_part *part, struct part_rows *rows)
 {
     for (uint32_t id = BL_CLASS_FIRST; part->classes != NULL && id <= BL_CLASS_LAST; id++) {
@@ -192,6 +197,8 @@ static void fill_classes(const struct bl_codec_sync_part *part, struct part_rows
     }
 }
 
+/* One family's three columns, in the order of the entries: where a prefix comes twice, the last one counts.
+ * @return the first byte behind them. */
 static uint8_t *fill_family(const struct bl_codec_sync_part *part, uint8_t family, uint8_t *column,
                             ProtobufCBinaryData data[3])
 {
@@ -217,6 +224,7 @@ static uint8_t *fill_family(const struct bl_codec_sync_part *part, uint8_t famil
     return data[2].data + n;
 }
 
+/* One block for a part: its rows, and its columns behind them. */
 static struct part_rows *make_rows(const struct bl_codec_sync_part *part)
 {
     struct part_rows *rows = malloc(sizeof(*rows) + part->n_entries * (16 + 1 + 1));

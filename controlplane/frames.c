@@ -71,6 +71,7 @@ int bl_frames_create_message(struct bl_frames **out, struct bl_codec_bytes *fram
     return append(*out, frame);
 }
 
+/* Deltas of one serial lie one behind the other, partial but for the last. */
 static int append_delta(struct bl_frames *frames, const struct bl_codec_sync_part *part)
 {
     struct bl_codec_bytes frame;
@@ -96,6 +97,7 @@ int bl_frames_create_delta(struct bl_frames **out, const struct bl_list_state *s
 
     if (error != BL_OK)
         return error;
+    /* For the ring, which does not look into the bytes. */
     frames->from_serial = from_serial;
     frames->serial = part.serial;
     frames->digest = part.digest;
@@ -126,6 +128,7 @@ struct chunker {
     size_t n;
 };
 
+/* Only the first chunk has the classes, only the last the digest and the count. */
 static int flush_chunk(struct chunker *chunker, bool last)
 {
     struct bl_codec_bytes frame;
@@ -143,6 +146,7 @@ static int flush_chunk(struct chunker *chunker, bool last)
     return error;
 }
 
+/* Called for each entry in prefix order; a full chunk is sent off before the next entry comes in. */
 static int take_entry(void *context, const struct bl_prefix *prefix, uint8_t class_id)
 {
     struct chunker *chunker = context;

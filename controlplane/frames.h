@@ -25,7 +25,7 @@ struct bl_frames {
 int bl_frames_create_delta(struct bl_frames **out, const struct bl_list_state *state, uint64_t from_serial,
                            const struct bl_list_changes *changes);
 
-/** The whole effective set. The caller holds the state, for about 20 ns an entry. */
+/** The whole effective set. The caller holds the state for as long as it takes. */
 int bl_frames_create_snapshot(struct bl_frames **out, const struct bl_list_state *state);
 
 /** Takes over a frame that leads to no serial. */

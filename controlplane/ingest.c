@@ -21,6 +21,8 @@ enum {
     CONNECTION_IDLE_MS = 600000,
 };
 
+/* Created before and freed after everything that calls into it; what is not a lock or an atomic is written once, at the
+ * start. */
 struct bl_ingest {
     struct bl_ingest_parts parts;
     int64_t started_ms;
@@ -39,6 +41,7 @@ struct bl_ingest {
 /* The tag of the server's own event. */
 static char shutdown_tag;
 
+/* Asks the core for one more call. Without memory there is one fewer outstanding; the others keep the server going. */
 static void request_call(struct bl_ingest *ingest)
 {
     struct bl_call *call;
@@ -50,7 +53,8 @@ static void request_call(struct bl_ingest *ingest)
         bl_call_release(call);
 }
 
-/* Who calls? */
+/* Who calls? The peer is the number of our own descriptor, which we gave the core: the client has no say in it. That
+ * makes it fit for this, against the general warning at grpc_call_get_peer. */
 static int identify(struct bl_ingest *ingest, struct bl_call *call, struct bl_error_detail *detail)
 {
     char *peer = grpc_call_get_peer(call->call);
@@ -68,6 +72,7 @@ static bool path_is(const grpc_slice *path, const char *text)
     return grpc_slice_str_cmp(*path, text) == 0;
 }
 
+/* The whole path is compared: nothing of it is parsed. */
 static bool find_method(const grpc_slice *path, enum bl_authorize_method *method)
 {
     if (path_is(path, "/bounceline.v1.ListControl/Apply"))
@@ -81,6 +86,7 @@ static bool find_method(const grpc_slice *path, enum bl_authorize_method *method
     return true;
 }
 
+/* Refusals come in the order of what they cost: load, user, method, role; the message is not even asked for before. */
 static void handle_arrival(struct bl_ingest *ingest, struct bl_call *call)
 {
     struct bl_error_detail detail = {""};
@@ -141,6 +147,7 @@ static void job_done(struct bl_writer_job *job)
         bl_call_release(call);
         return;
     }
+    /* While stopping nobody starts to wait any more: the answer is durable, as far as it got. */
     if (job->request.wait_enforced && !atomic_load_explicit(&ingest->stopping, memory_order_relaxed)) {
         call->wait.serial = job->serial;
         call->wait.deadline_ms = call->arrived_ms + job->request.deadline_ms;
@@ -153,6 +160,7 @@ static void job_done(struct bl_writer_job *job)
     bl_call_release(call);
 }
 
+/* From submit on the job is the writer's; its reference is given back in job_done or wait_done. */
 static int handle_apply(struct bl_ingest *ingest, struct bl_call *call, const uint8_t *data, size_t length,
                         struct bl_error_detail *detail)
 {
@@ -187,6 +195,7 @@ static int encode_lookup_locked(struct bl_ingest *ingest, const struct bl_prefix
     return bl_codec_client_encode_lookup(&lookup, response);
 }
 
+/* Up to BL_LIST_LAYERS_MAX layers, on the heap: the two threads have ordinary stacks. */
 static int handle_lookup(struct bl_ingest *ingest, struct bl_call *call, const uint8_t *data, size_t length,
                          struct bl_error_detail *detail)
 {
@@ -213,6 +222,7 @@ static int handle_lookup(struct bl_ingest *ingest, struct bl_call *call, const u
     return error;
 }
 
+/* The state's numbers are of one moment, the data planes' of one a little later: enforced may be ahead, never wrong. */
 static int handle_get_status(struct bl_ingest *ingest, struct bl_call *call, const uint8_t *data, size_t length,
                              struct bl_error_detail *detail)
 {
@@ -278,6 +288,7 @@ static void handle_message(struct bl_ingest *ingest, struct bl_call *call)
         bl_call_refuse_error(call, error, detail.text);
 }
 
+/* Every event carries one reference to its call, which ends here. */
 static void handle_event(struct bl_ingest *ingest, const struct bl_call_tag *tag, bool success)
 {
     struct bl_call *call = tag->call;
@@ -303,6 +314,7 @@ static void handle_event(struct bl_ingest *ingest, const struct bl_call_tag *tag
     bl_call_release(call);
 }
 
+/* Ends when the queue is shut down and drained. */
 static void *run(void *context)
 {
     struct bl_ingest *ingest = context;
@@ -337,6 +349,8 @@ static grpc_arg integer_argument(const char *key, int value)
     return argument;
 }
 
+/* Flow control and limits of the core. What it refuses by itself (messages too long, compression, headers over 8 KiB)
+ * never gets to our code. */
 static grpc_server *create_server(void)
 {
     grpc_arg arguments[] = {
@@ -361,6 +375,7 @@ static int start_threads(struct bl_ingest *ingest)
     return THREADS;
 }
 
+/* The core costs about 15 ms to start; nothing here can fail but for memory and threads. */
 int bl_ingest_create(struct bl_ingest **out, const struct bl_ingest_parts *parts)
 {
     struct bl_ingest *ingest = calloc(1, sizeof(*ingest));
@@ -395,6 +410,7 @@ int bl_ingest_create(struct bl_ingest **out, const struct bl_ingest_parts *parts
     return BL_OK;
 }
 
+/* The core closes the descriptor when the connection ends: peers.c must not. */
 void bl_ingest_serve(struct bl_ingest *ingest, int descriptor)
 {
     grpc_server_add_channel_from_fd(ingest->server, descriptor, ingest->credentials);
@@ -425,6 +441,7 @@ void bl_ingest_stop(struct bl_ingest *ingest, int patience_ms)
     atomic_store_explicit(&ingest->stopping, true, memory_order_relaxed);
     grpc_server_shutdown_and_notify(ingest->server, ingest->queue, &shutdown_tag);
     if (!wait_shut(ingest, bl_clock_monotonic_ms() + patience_ms)) {
+        /* Also ends the connections of clients that read nothing and answer no ping. */
         grpc_server_cancel_all_calls(ingest->server);
         while (!wait_shut(ingest, bl_clock_monotonic_ms() + 1000))
             continue;

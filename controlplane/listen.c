@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* What is there already keeps its owner and mode: it may be the administrator's own choice. */
 static int make_directory(const char *path, mode_t mode, uint32_t uid, uint32_t gid, struct bl_error_detail *detail)
 {
     if (mkdir(path, mode) != 0) {
@@ -43,6 +44,7 @@ int bl_listen_prepare(const char *path, int itself, uint32_t uid, uint32_t gid, 
     return error;
 }
 
+/* sun_path is short (107 bytes): a longer path is an error, never cut. */
 static int make_address(const char *path, struct sockaddr_un *address, struct bl_error_detail *detail)
 {
     size_t length = strlen(path);

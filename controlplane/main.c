@@ -126,6 +126,7 @@ static int open_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* The sync socket is for the data plane, which runs as root or as this user: nobody else may open it. */
 static int open_sockets(struct program *program, struct bl_error_detail *detail)
 {
     const struct bl_settings_controlplane *settings = &program->settings.controlplane;
@@ -139,6 +140,7 @@ static int open_sockets(struct program *program, struct bl_error_detail *detail)
     return program->listening < 0 ? program->listening : BL_OK;
 }
 
+/* From the inside out: whoever is started finds everything that it calls. */
 static int start_threads(struct program *program, struct bl_error_detail *detail)
 {
     const struct bl_list_state *state = program->store.state;
@@ -188,6 +190,7 @@ static void say_ready(const struct program *program)
                     (unsigned long long)serial, program->settings.controlplane.socket);
 }
 
+/* One at a time; poll comes back while more wait. */
 static void accept_client(struct program *program)
 {
     int64_t now_ms = bl_clock_monotonic_ms();
@@ -211,6 +214,7 @@ static void accept_client(struct program *program)
         (void)poll(NULL, 0, 50);
 }
 
+/* Until the first signal. */
 static void serve(struct program *program)
 {
     struct pollfd polls[2] = {{.fd = program->listening, .events = POLLIN}, {.fd = program->signals, .events = POLLIN}};
@@ -225,6 +229,7 @@ static void serve(struct program *program)
     }
 }
 
+/* From the outside in: nobody is freed whom somebody still calls. */
 static void stop(struct program *program)
 {
     const struct bl_settings_controlplane *settings = &program->settings.controlplane;

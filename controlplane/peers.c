@@ -21,6 +21,7 @@ struct slot {
     bool open;            /* as far as the accepting thread knows */
 };
 
+/* The range is [first, first + n). Slots are never cleared: what a number was last is what a late call is asked for. */
 struct bl_peers {
     int first;
     int n;
@@ -90,6 +91,7 @@ static int count_open(struct bl_peers *peers, uint32_t uid)
     return n_of_user;
 }
 
+/* n_open only grows between two counts, so it is never too small. */
 static bool has_room(struct bl_peers *peers, uint32_t uid)
 {
     /* Counting costs a walk of the range; far from the limits it is not needed. */

@@ -13,6 +13,7 @@
 
 #include "controlplane/ring.h"
 
+/* connected, acknowledged and heard_ms change under the lock; only the sync thread changes them. */
 struct bl_publish_plane {
     bool known;
     uint64_t acknowledged;
@@ -20,6 +21,7 @@ struct bl_publish_plane {
     struct bl_codec_dataplane status;
 };
 
+/* serial and digest are the head: what the ring leads to, and what a data plane in step has. */
 struct bl_publish {
     pthread_mutex_t lock;
     int wake;
@@ -31,6 +33,7 @@ struct bl_publish {
     struct bl_publish_plane planes[BL_PUBLISH_PLANES_MAX];
 };
 
+/* The ring starts empty: who comes back from before a restart gets a snapshot, unless it is at the head already. */
 int bl_publish_create(struct bl_publish **out, uint64_t epoch, uint64_t serial, struct bl_digest digest)
 {
     struct bl_publish *publish = calloc(1, sizeof(*publish));
@@ -101,6 +104,7 @@ void bl_publish_commit(struct bl_publish *publish, const struct bl_list_state *s
     (void)pthread_mutex_lock(&publish->lock);
     publish->serial = bl_list_state_serial(state);
     publish->digest = bl_list_state_digest(state);
+    /* A gap would be worse than nothing: without this delta the ones before it lead nowhere. */
     if (error == BL_OK)
         bl_ring_push(publish->ring, delta);
     else
@@ -203,6 +207,7 @@ uint64_t bl_publish_reached(struct bl_publish *publish, uint64_t serial, struct 
     return lowest;
 }
 
+/* Those that have gone stay in the status with the age of their last word, until their place is needed. */
 size_t bl_publish_status(struct bl_publish *publish, struct bl_codec_dataplane *out, int64_t now_ms)
 {
     size_t n = 0;
@@ -219,6 +224,7 @@ size_t bl_publish_status(struct bl_publish *publish, struct bl_codec_dataplane *
     return n;
 }
 
+/* A reference is taken under the lock: the ring may drop the delta the moment after. */
 int bl_publish_fetch(struct bl_publish *publish, uint64_t serial, struct bl_frames **delta)
 {
     int error = BL_OK;
@@ -237,6 +243,7 @@ int bl_publish_fetch(struct bl_publish *publish, uint64_t serial, struct bl_fram
     return error;
 }
 
+/* Inside a group of batches there is no digest: nobody can be there. */
 int bl_publish_find_digest(struct bl_publish *publish, uint64_t serial, struct bl_digest *digest)
 {
     int error = BL_OK;
@@ -297,6 +304,7 @@ int bl_publish_connect(struct bl_publish *publish, const struct bl_codec_sync_me
         if (!place->known || strcmp(place->status.name, hello->name) != 0)
             memset(place, 0, sizeof(*place));
         place->known = true;
+        /* A new connection has to acknowledge afresh, even what its last one had. */
         place->acknowledged = 0;
         place->heard_ms = now_ms;
         place->status.connected = true;
@@ -341,6 +349,7 @@ void bl_publish_acknowledge(struct bl_publish *publish, struct bl_publish_plane 
     settle(publish);
 }
 
+/* A report is also the sign of life that bl_publish_is_stale goes by. */
 void bl_publish_report(struct bl_publish *publish, struct bl_publish_plane *plane,
                        const struct bl_codec_sync_report *report, int64_t now_ms)
 {

@@ -7,6 +7,7 @@
 
 enum { RING_DELTAS = 1 << 16 };
 
+/* deltas[first .. first + n), modulo RING_DELTAS; n_bytes is their sum. */
 struct bl_ring {
     size_t bytes_max;
     size_t n_bytes;
@@ -54,6 +55,7 @@ void bl_ring_free(struct bl_ring *ring)
     free(ring);
 }
 
+/* Room is made before: the bound holds at all times, but for a single delta that is larger than all of it. */
 void bl_ring_push(struct bl_ring *ring, struct bl_frames *delta)
 {
     if (ring->n != 0 && at(ring, ring->n - 1)->serial != delta->from_serial)

@@ -14,6 +14,7 @@ struct fold {
     struct bl_error_detail *detail;
 };
 
+/* Commits at once: while folding there is nobody to hand the changes to, and nothing to take back. */
 static int apply_groups(struct fold *fold, const struct bl_effect_group *groups, size_t n, uint64_t serial,
                         const char *actor)
 {
@@ -29,6 +30,7 @@ static int apply_groups(struct fold *fold, const struct bl_effect_group *groups,
     return BL_OK;
 }
 
+/* One part. The first brings the classes, so that they keep their numbers; answers are in the last. */
 static int fold_snapshot(struct fold *fold, const struct bl_codec_snapshot *snapshot)
 {
     int error = BL_OK;
@@ -59,6 +61,7 @@ static int take_snapshot_part(void *context, const struct bl_log_blob *blob)
     return error;
 }
 
+/* A record that does not follow means that the log is not the one that was written: no guess is made. */
 static int fold_record(struct fold *fold, const struct bl_record *record, uint64_t serial)
 {
     int error;
@@ -93,6 +96,7 @@ static int take_record(void *context, const struct bl_log_blob *blob)
     return error;
 }
 
+/* Snapshot first, then what came after it; in the end both the log and the fold must be at one serial. */
 static int fold_log(struct bl_store *store, struct bl_error_detail *detail)
 {
     struct fold fold = {store, 0, detail};
@@ -206,6 +210,7 @@ static size_t text_bytes(const char *text)
     return text == NULL ? 0 : strlen(text);
 }
 
+/* Each layer as a group of its own; the codec makes neighbours that are alike one. */
 static int take_layer(void *context, const struct bl_list_layer *layer)
 {
     struct parts *parts = context;
@@ -227,6 +232,7 @@ static int take_answer(void *context, const struct bl_answer *answer)
     return parts->n_bytes >= PART_BYTES ? flush_part(parts) : BL_OK;
 }
 
+/* All parts are encoded before the first is written: the log pulls, the state pushes. */
 static int make_parts(const struct bl_store *store, struct parts *parts)
 {
     int error;

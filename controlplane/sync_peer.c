@@ -21,11 +21,13 @@ enum { POINTS_MAX = 4096 };
 /* After a digest mismatch the next snapshot waits: a data plane that can't get it right must not keep us busy. */
 enum { RESYNC_PAUSE_MS = 1000 };
 
+/* A serial that was sent, and what the set must be there. */
 struct point {
     uint64_t serial;
     struct bl_digest digest;
 };
 
+/* NEW until its hello is good; REFUSED from then on only waits to be freed. */
 enum peer_state { PEER_NEW, PEER_LIVE, PEER_REFUSED };
 
 struct bl_sync_peer {
@@ -97,7 +99,8 @@ struct bl_publish_plane *bl_sync_peer_plane(const struct bl_sync_peer *peer)
     return peer->plane;
 }
 
-/* Puts a message on its way; nothing else may be. */
+/* Puts a message on its way; nothing else may be. Only our hello goes this way: deltas and snapshots come from the ring
+ * and the list state. */
 static int send_message(struct bl_sync_peer *peer, int error, struct bl_codec_bytes *frame, int64_t now_ms)
 {
     if (error == BL_OK)
@@ -179,6 +182,7 @@ static int handle_hello(struct bl_sync_peer *peer, const struct bl_codec_sync_me
     if (hello->protocol_version != BL_VERSION_SYNC)
         return refuse(peer, BL_CODEC_SYNC_REFUSAL_VERSION, "expected protocol version 1");
     error = bl_publish_connect(peer->publish, hello, now_ms, &plane);
+    /* Whether the one that holds the name lives is for the server to find out: it has both connections. */
     if (error == BL_EEXIST)
         *held = plane;
     if (error == BL_EFULL)
@@ -191,6 +195,7 @@ static int handle_hello(struct bl_sync_peer *peer, const struct bl_codec_sync_me
     bl_notice_write("data plane %s: connected (%s, %u workers), %s from serial %llu", peer->name, hello->version,
                     hello->n_workers, peer->wants_snapshot ? "gets a snapshot, not deltas" : "gets deltas",
                     (unsigned long long)hello->serial);
+    /* Where the list stands, for its log; what it gets next tells it where to go. */
     bl_publish_head(peer->publish, &serial, &digest);
     error = bl_codec_sync_encode_hello(bl_publish_epoch(peer->publish), serial, digest, &frame);
     return send_message(peer, error, &frame, now_ms);
@@ -232,6 +237,7 @@ static void settle_point(struct bl_sync_peer *peer, uint64_t serial, const struc
     bl_publish_acknowledge(peer->publish, peer->plane, serial);
 }
 
+/* Once a second it repeats the digest: rot in a set that nobody changes is found within a second. */
 static void handle_report(struct bl_sync_peer *peer, const struct bl_codec_sync_report *report, int64_t now_ms)
 {
     bool all_workers = report->n_workers != 0;
@@ -250,6 +256,7 @@ static void handle_report(struct bl_sync_peer *peer, const struct bl_codec_sync_
         settle_point(peer, report->serial, &report->digest, now_ms);
 }
 
+/* Acks of another epoch are of a table that it is about to replace: they say nothing about ours. */
 static int handle_message(struct bl_sync_peer *peer, const struct bl_codec_sync_message *message, int64_t now_ms,
                           struct bl_publish_plane **held)
 {
@@ -301,6 +308,7 @@ static int handle_input(struct bl_sync_peer *peer, int64_t now_ms, struct bl_pub
     return error;
 }
 
+/* One recv a call: a data plane that floods us gets one turn among the others. */
 int bl_sync_peer_read(struct bl_sync_peer *peer, int64_t now_ms, struct bl_publish_plane **held)
 {
     ssize_t got;
@@ -319,6 +327,7 @@ int bl_sync_peer_read(struct bl_sync_peer *peer, int64_t now_ms, struct bl_publi
     return handle_input(peer, now_ms, held);
 }
 
+/* The whole set is encoded under the read lock, so that it is of one serial; it holds the writer up for that long. */
 static int begin_snapshot(struct bl_sync_peer *peer)
 {
     int error;
@@ -336,6 +345,8 @@ static int begin_next(struct bl_sync_peer *peer, int64_t now_ms)
 {
     int error;
 
+    /* So many unacknowledged points mean that it reads but does not enforce: it catches up later, from the ring or with
+     * a snapshot. */
     if (peer->state != PEER_LIVE || peer->n_points == POINTS_MAX)
         return BL_EAGAIN;
     if (!peer->wants_snapshot) {
@@ -377,6 +388,7 @@ static int send_some(struct bl_sync_peer *peer, int64_t now_ms)
     return BL_OK;
 }
 
+/* Until the socket is full or there is nothing to send: a delist goes out in the turn that the writer's wake began. */
 int bl_sync_peer_write(struct bl_sync_peer *peer, int64_t now_ms)
 {
     int error = BL_OK;

@@ -16,6 +16,7 @@ enum { PEERS_MAX = BL_PUBLISH_PLANES_MAX + 16 };
 /* The first two places of the poll set. */
 enum { POLL_WAKE, POLL_LISTENING, POLL_FIRST_PEER };
 
+/* All but `stop` is the thread's alone while it runs. */
 struct bl_sync_server {
     pthread_t thread;
     atomic_bool stop; /* released by free, acquired by the thread, after a wake */
@@ -27,6 +28,7 @@ struct bl_sync_server {
     struct pollfd polls[POLL_FIRST_PEER + PEERS_MAX];
 };
 
+/* The order of the peers means nothing: the last one takes the place. */
 static void remove_peer(struct bl_sync_server *server, struct bl_sync_peer *peer)
 {
     for (size_t i = 0; i < server->n_peers; i++) {
@@ -55,6 +57,7 @@ static bool holder_is_dead(struct bl_sync_server *server, struct bl_sync_peer *h
            bl_publish_is_stale(server->publish, bl_sync_peer_plane(holder), now_ms);
 }
 
+/* A data plane that restarts may say hello before we saw its old connection close: then the old one goes first. */
 static void read_peer(struct bl_sync_server *server, struct bl_sync_peer *peer, int64_t now_ms)
 {
     struct bl_publish_plane *held = NULL;
@@ -75,6 +78,7 @@ static void read_peer(struct bl_sync_server *server, struct bl_sync_peer *peer, 
         remove_peer(server, peer);
 }
 
+/* The socket's mode says who may connect; who then says no hello in time is closed. */
 static void accept_peers(struct bl_sync_server *server, int64_t now_ms)
 {
     uint32_t uid;
@@ -105,6 +109,7 @@ static int64_t write_peers(struct bl_sync_server *server, int64_t now_ms)
     return due_ms;
 }
 
+/* @return as poll(2). Waits until an event or @due_ms. */
 static int wait_for_events(struct bl_sync_server *server, int64_t due_ms)
 {
     int64_t left_ms = due_ms == INT64_MAX ? -1 : due_ms - bl_clock_monotonic_ms();
@@ -139,6 +144,7 @@ static void read_peers(struct bl_sync_server *server, size_t n_polled, int64_t n
     }
 }
 
+/* Sends first: what woke the thread is most often a commit, and its acknowledgement is being waited for. */
 static void *run(void *context)
 {
     struct bl_sync_server *server = context;

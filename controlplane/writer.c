@@ -11,6 +11,8 @@
 #include "controlplane/notice.h"
 #include "controlplane/policy.h"
 
+/* Two halves: what submitters touch, under `lock`, and what only the writer thread touches. The list state's own lock
+ * (store.h) is taken outside of `lock`, never inside it. */
 struct bl_writer {
     struct bl_store *store;
     struct bl_publish *publish;
@@ -39,6 +41,7 @@ static _Noreturn void give_up(const char *what, const struct bl_error_detail *de
     _exit(1);
 }
 
+/* An answer that was encoded already is dropped: a failed job says nothing but its error. */
 static void fail(struct bl_writer_job *job, int error, const char *text)
 {
     job->error = bl_error_set(&job->detail, error, "%s", text);
@@ -75,6 +78,7 @@ static bool answer_repeated(struct bl_writer *writer, struct bl_writer_job *job)
     return true;
 }
 
+/* The record holds what was decided and the answer, not the request: a replay needs neither policy nor clock. */
 static int encode_record(struct bl_writer *writer, const struct bl_writer_job *job,
                          const struct bl_policy_effects *effects, int64_t now_ms, struct bl_codec_bytes *out)
 {
@@ -112,6 +116,7 @@ static bool decide(struct bl_writer *writer, struct bl_writer_job *job, uint64_t
                                   (unsigned long long)batch->expected_serial, (unsigned long long)serial);
         return false;
     }
+    /* Applies what it accepts at once, so that the next batch of the group is decided on it. */
     error = bl_policy_apply(writer->store->settings, writer->store->state, &job->actor, batch, now_ms, serial + 1,
                             &result, &effects);
     if (error == BL_OK) {
@@ -132,6 +137,7 @@ static bool decide(struct bl_writer *writer, struct bl_writer_job *job, uint64_t
     return record->length != 0;
 }
 
+/* Told once when it begins and once when it ends, not for each batch. */
 static void set_fault(struct bl_writer *writer, const char *fault)
 {
     if (atomic_load_explicit(&writer->fault, memory_order_relaxed) == fault)
@@ -154,14 +160,17 @@ static int append(struct bl_writer *writer, size_t n, size_t mark)
         set_fault(writer, "disk full");
         return error;
     }
+    /* Anything else may or may not be on disk; after a failed fsync a second one would lie. */
     if (error != BL_OK)
         give_up("log", &detail, error);
     set_fault(writer, "");
+    /* From here on it is true: readers get in when the caller unlocks, data planes are told right away. */
     bl_list_state_commit(writer->store->state, from_serial + n, &changes);
     bl_publish_commit(writer->publish, writer->store->state, from_serial, &changes);
     return BL_OK;
 }
 
+/* Only after the commit: an answer that was taken back must not be given to a retry. */
 static void remember_answer(struct bl_writer *writer, const struct bl_writer_job *job)
 {
     const struct bl_batch *batch = &job->request.batch;
@@ -187,6 +196,8 @@ static void fail_group(struct bl_writer *writer)
             fail(writer->jobs[i], BL_EFULL, "disk full");
 }
 
+/* The one place where the list changes for clients. The write lock spans from the first decision until the records are
+ * on disk, so no reader sees what a crash could take back. */
 static void commit_group(struct bl_writer *writer)
 {
     int64_t now_ms = bl_clock_wall_ms();
@@ -204,6 +215,7 @@ static void commit_group(struct bl_writer *writer)
             continue;
         if (!decide(writer, writer->jobs[i], serial, now_ms, &writer->records[i]))
             continue;
+        /* Only a batch that has a record uses up a serial. */
         writer->blobs[n_records++] = (struct bl_log_blob){++serial, writer->records[i].data, writer->records[i].length};
     }
     if (n_records != 0)
@@ -320,6 +332,7 @@ static bool expire(struct bl_writer *writer)
     return n == BL_WRITER_EXPIRIES_MAX;
 }
 
+/* A snapshot that does not fit on the disk costs time at the next start and nothing else. */
 static void snapshot_when_due(struct bl_writer *writer)
 {
     struct bl_error_detail detail = {""};
@@ -356,6 +369,8 @@ static bool next_group(struct bl_writer *writer, int64_t due_ms)
 
 enum { EXPIRY_TICK_MS = 1000 };
 
+/* Group, expiries, snapshot, and again. Expiries come after the group, so that a flood of them holds nobody up for more
+ * than one record. */
 static void *run(void *context)
 {
     struct bl_writer *writer = context;
@@ -371,6 +386,7 @@ static void *run(void *context)
     return NULL;
 }
 
+/* What create allocated, whichever part of it. */
 static void free_memory(struct bl_writer *writer)
 {
     free(writer->blobs);
@@ -437,6 +453,7 @@ int bl_writer_submit(struct bl_writer *writer, struct bl_writer_job *job)
             writer->last->next = job;
         writer->last = job;
         writer->n_queued_bytes += job->request_bytes;
+        /* One writer waits here, so one is woken. */
         (void)pthread_cond_signal(&writer->wake);
     }
     (void)pthread_mutex_unlock(&writer->lock);
