@@ -70,8 +70,7 @@ struct bl_list_coverage {
 };
 
 /** @param source_order the configured sources, strongest first (borrowed for the state's life). */
-int bl_list_state_create(struct bl_list_state **out, uint64_t epoch, const char *const *source_order,
-                         size_t n_sources);
+int bl_list_state_create(struct bl_list_state **out, uint64_t epoch, const char *const *source_order, size_t n_sources);
 void bl_list_state_free(struct bl_list_state *state);
 
 /** Applies one group at @p serial by @p actor (attributes.actor and .serial are used instead where set, for snapshots).
@@ -100,7 +99,8 @@ const struct bl_class *bl_list_state_classes(const struct bl_list_state *state);
 int bl_list_state_restore_classes(struct bl_list_state *state, const struct bl_class classes[BL_CLASS_COUNT]);
 
 /** The layers that cover @p prefix, strongest first as in the rules above, and the class at it: 0, 1..62, or 63 when an
- * exemption or a delist is what keeps it from being listed. @return the number of layers, at most @p max. */
+ * exemption or a delist is what keeps it from being listed. Listings that are suppressed come last, behind the delists;
+ * of these the one that suppresses longest is the effective one. @return the number of layers, at most @p max. */
 size_t bl_list_state_lookup(const struct bl_list_state *state, const struct bl_prefix *prefix,
                             struct bl_list_layer *layers, size_t max, uint8_t *class_id);
 
@@ -117,9 +117,13 @@ int bl_list_state_each_entry(const struct bl_list_state *state,
                              int (*each)(void *context, const struct bl_prefix *prefix, uint8_t class_id),
                              void *context);
 
-/** Calls @p each for every layer, in prefix order. */
+/** Calls @p each for every layer, in prefix order. `suppressed` is said, `effective` is not. */
 int bl_list_state_each_layer(const struct bl_list_state *state,
                              int (*each)(void *context, const struct bl_list_layer *layer), void *context);
+
+/** The same for the layers of the prefixes that @p prefix covers, itself included. */
+int bl_list_state_each_layer_in(const struct bl_list_state *state, const struct bl_prefix *prefix,
+                                int (*each)(void *context, const struct bl_list_layer *layer), void *context);
 
 /** Up to @p max effects (UNLIST, UNDELIST, UNEXEMPT) that are due at @p now_ms, soonest first, as groups of one prefix;
  * they are not applied. The groups and their prefixes are the state's own, valid until the next apply.

@@ -14,11 +14,11 @@
 #include "controlplane/list_state.h"
 #include "controlplane/record.h"
 
-/** The effects of one decided batch, as they go into its record. */
+/** The effects of one decided batch, as they go into its record. Strings are borrowed from batch, actor and settings. */
 struct bl_policy_effects {
     struct bl_effect_group *groups;
     size_t n_groups;
-    void *memory; /**< owner of everything above */
+    void *memory; /**< owner of the prefixes */
 };
 
 /** Decides @p batch for @p actor and applies what was accepted to @p state, at @p serial. Items that are refused leave

@@ -1,0 +1,188 @@
+/* Cells and their chains; see list_layer.h. */
+#include "controlplane/list_layer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int bl_list_layers_init(struct bl_list_layers *layers, const char *const *order, size_t n_order)
+{
+    int error;
+
+    *layers = (struct bl_list_layers){.order = order, .n_order = n_order};
+    bl_list_pool_init(&layers->cells, sizeof(struct bl_list_cell));
+    error = bl_list_texts_init(&layers->texts);
+    if (error != BL_OK)
+        return error;
+    error = bl_list_texts_init(&layers->sources);
+    if (error != BL_OK)
+        bl_list_texts_fini(&layers->texts);
+    return error;
+}
+
+void bl_list_layers_fini(struct bl_list_layers *layers)
+{
+    bl_list_pool_fini(&layers->cells);
+    bl_list_texts_fini(&layers->texts);
+    bl_list_texts_fini(&layers->sources);
+    free(layers->known);
+}
+
+static uint32_t find_order(const struct bl_list_layers *layers, const char *source)
+{
+    for (size_t i = 0; i < layers->n_order; i++)
+        if (strcmp(layers->order[i], source) == 0)
+            return (uint32_t)i;
+    return UINT32_MAX;
+}
+
+/* Holds the source's name, and makes sure that there is a place for what is known of it. */
+static int hold_source(struct bl_list_layers *layers, const char *name, uint32_t *source)
+{
+    int error = bl_list_text_hold(&layers->sources, name, source);
+
+    if (error != BL_OK)
+        return error;
+    if (*source >= layers->n_known) {
+        uint32_t n_known = *source * 2 + 16;
+        struct bl_list_source *known = realloc(layers->known, n_known * sizeof(*known));
+
+        if (known == NULL) {
+            bl_list_text_release(&layers->sources, *source);
+            return BL_ENOMEM;
+        }
+        memset(known + layers->n_known, 0, (n_known - layers->n_known) * sizeof(*known));
+        layers->known = known;
+        layers->n_known = n_known;
+    }
+    /* A number is used again only when nothing held it: then its source covered nothing. */
+    layers->known[*source].order = find_order(layers, name);
+    return BL_OK;
+}
+
+int bl_list_layer_fill(struct bl_list_layers *layers, enum bl_effect_kind kind,
+                       const struct bl_effect_attributes *attributes, struct bl_list_cell *cell)
+{
+    int error;
+
+    *cell = (struct bl_list_cell){
+        .kind = (uint8_t)kind,
+        .due = BL_LIST_LAYER_NOT_DUE,
+        .observed_at_ms = kind == BL_EFFECT_EXEMPT ? 0 : attributes->observed_at_ms,
+        .expires_at_ms = attributes->expires_at_ms,
+    };
+    if (kind == BL_EFFECT_DELIST)
+        cell->of.suppress_until_ms = attributes->suppress_until_ms;
+    error = bl_list_text_hold(&layers->texts, attributes->reason, &cell->reason);
+    if (error != BL_OK || kind != BL_EFFECT_LIST)
+        return error;
+    cell->is_operator = strcmp(attributes->source, BL_RECORD_OPERATOR) == 0;
+    error = hold_source(layers, attributes->source, &cell->of.source);
+    if (error != BL_OK)
+        bl_list_text_release(&layers->texts, cell->reason);
+    return error;
+}
+
+void bl_list_layer_hold(struct bl_list_layers *layers, const struct bl_list_cell *cell)
+{
+    bl_list_text_hold_again(&layers->texts, cell->reason);
+    bl_list_text_hold_again(&layers->texts, cell->actor);
+    if (cell->kind == BL_EFFECT_LIST)
+        bl_list_text_hold_again(&layers->sources, cell->of.source);
+}
+
+void bl_list_layer_release(struct bl_list_layers *layers, const struct bl_list_cell *cell)
+{
+    bl_list_text_release(&layers->texts, cell->reason);
+    bl_list_text_release(&layers->texts, cell->actor);
+    if (cell->kind == BL_EFFECT_LIST)
+        bl_list_text_release(&layers->sources, cell->of.source);
+}
+
+uint32_t bl_list_layer_find(const struct bl_list_layers *layers, const struct bl_list_node *node,
+                            enum bl_effect_kind kind, uint32_t source)
+{
+    uint32_t number = node->first_cell;
+
+    for (; number != 0; number = bl_list_layer_at(layers, number)->next) {
+        const struct bl_list_cell *cell = bl_list_layer_at(layers, number);
+
+        if (cell->kind == kind && !cell->dead && (kind != BL_EFFECT_LIST || cell->of.source == source))
+            break;
+    }
+    return number;
+}
+
+/* Exemption, delist, operator, others. */
+static int rank_of(const struct bl_list_cell *cell)
+{
+    if (cell->kind == BL_EFFECT_EXEMPT)
+        return 0;
+    if (cell->kind == BL_EFFECT_DELIST)
+        return 1;
+    return cell->is_operator ? 2 : 3;
+}
+
+/* True when @a stands before @b: rule 3's order of sources, those not configured last and by name. */
+static bool is_stronger(const struct bl_list_layers *layers, const struct bl_list_cell *a, const struct bl_list_cell *b)
+{
+    int rank_a = rank_of(a);
+    int rank_b = rank_of(b);
+    uint32_t order_a;
+    uint32_t order_b;
+
+    if (rank_a != rank_b || rank_a != 3)
+        return rank_a < rank_b;
+    order_a = layers->known[a->of.source].order;
+    order_b = layers->known[b->of.source].order;
+    if (order_a != order_b || order_a != UINT32_MAX)
+        return order_a < order_b;
+    return strcmp(bl_list_text_at(&layers->sources, a->of.source), bl_list_text_at(&layers->sources, b->of.source)) < 0;
+}
+
+uint32_t bl_list_layer_link(struct bl_list_layers *layers, struct bl_list_node *node, const struct bl_list_cell *model)
+{
+    uint32_t number = bl_list_pool_take(&layers->cells);
+    struct bl_list_cell *cell = bl_list_layer_at(layers, number);
+    uint32_t *link = &node->first_cell;
+
+    while (*link != 0 && is_stronger(layers, bl_list_layer_at(layers, *link), model))
+        link = &bl_list_layer_at(layers, *link)->next;
+    *cell = *model;
+    cell->next = *link;
+    *link = number;
+    bl_list_layer_hold(layers, cell);
+    return number;
+}
+
+void bl_list_layer_unlink(struct bl_list_layers *layers, struct bl_list_node *node, uint32_t number)
+{
+    struct bl_list_cell *cell = bl_list_layer_at(layers, number);
+    uint32_t *link = &node->first_cell;
+
+    while (*link != number)
+        link = &bl_list_layer_at(layers, *link)->next;
+    *link = cell->next;
+    bl_list_layer_release(layers, cell);
+    bl_list_pool_give(&layers->cells, number);
+}
+
+uint64_t bl_list_layer_addresses(uint8_t family, uint8_t length)
+{
+    if (family == BL_FAMILY_IPV4)
+        return UINT64_C(1) << (32 - length);
+    if (length == 0)
+        return UINT64_MAX; /* 2^64 does not fit; ::/0 is never listable */
+    return length >= 64 ? 1 : UINT64_C(1) << (64 - length);
+}
+
+void bl_list_layer_cover(struct bl_list_layers *layers, const struct bl_list_cell *cell,
+                         const struct bl_list_node *node, int sign)
+{
+    struct bl_list_source *source = &layers->known[cell->of.source];
+    uint64_t *n_addresses = node->family == BL_FAMILY_IPV4 ? &source->n_ipv4 : &source->n_ipv6;
+    uint64_t n = bl_list_layer_addresses(node->family, node->length);
+
+    /* Modulo 2^64: what was added is taken off again, whatever the sum was. */
+    *n_addresses += sign > 0 ? n : 0 - n;
+    source->n_listings += sign > 0 ? 1 : UINT64_MAX;
+}

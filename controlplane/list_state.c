@@ -1,0 +1,430 @@
+/* The changing half of the list state; see list_state.h. The reading half is list_read.c.
+ *
+ * A change of a chain is made of two acts: a cell is linked, a cell is killed (a renewal is both). Each act is pushed for
+ * undo, and has all the memory that it and its undo may need before it begins. Cells are never altered once they are
+ * linked, so reviving what was killed and unlinking what was linked, in reverse order, restores everything: the effective
+ * set is canonical, and classes keep their own undo. Nodes are pruned only when no chain hangs on them, dead cells
+ * included, so an undo never has to make one. */
+#include "controlplane/list_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "controlplane/list_parts.h"
+
+int bl_list_state_create(struct bl_list_state **out, uint64_t epoch, const char *const *source_order, size_t n_sources)
+{
+    struct bl_list_state *state = calloc(1, sizeof(*state));
+    int error;
+
+    if (state == NULL)
+        return BL_ENOMEM;
+    state->epoch = epoch;
+    state->effective.epoch = epoch;
+    error = bl_list_trie_init(&state->trie);
+    if (error != BL_OK)
+        goto out_free;
+    error = bl_list_layers_init(&state->layers, source_order, n_sources);
+    if (error != BL_OK)
+        goto out_fini_trie;
+    *out = state;
+    return BL_OK;
+out_fini_trie:
+    bl_list_trie_fini(&state->trie);
+out_free:
+    free(state);
+    return error;
+}
+
+void bl_list_state_free(struct bl_list_state *state)
+{
+    if (state == NULL)
+        return;
+    bl_list_undo_fini(&state->undo);
+    bl_list_due_fini(&state->due);
+    bl_list_effective_fini(&state->effective);
+    bl_list_class_fini(&state->classes);
+    bl_list_layers_fini(&state->layers);
+    bl_list_trie_fini(&state->trie);
+    free(state->due_groups);
+    free(state->due_prefixes);
+    free(state->due_cells);
+    free(state);
+}
+
+/* Counts a cell in that lives from now on. No memory is needed: list_due.c had a place for it, or has one reserved. */
+static void count_in(struct bl_list_state *state, uint32_t number)
+{
+    const struct bl_list_cell *cell = bl_list_layer_at(&state->layers, number);
+
+    state->n_layers[cell->kind]++;
+    if (cell->kind == BL_EFFECT_LIST) {
+        state->classes.n_listings[cell->class_id]++;
+        bl_list_layer_cover(&state->layers, cell, bl_list_trie_at(&state->trie, cell->node), 1);
+    }
+    if (cell->expires_at_ms != 0)
+        bl_list_due_add(&state->due, &state->layers, number);
+}
+
+static void count_out(struct bl_list_state *state, uint32_t number)
+{
+    const struct bl_list_cell *cell = bl_list_layer_at(&state->layers, number);
+
+    state->n_layers[cell->kind]--;
+    if (cell->kind == BL_EFFECT_LIST) {
+        state->classes.n_listings[cell->class_id]--;
+        bl_list_layer_cover(&state->layers, cell, bl_list_trie_at(&state->trie, cell->node), -1);
+    }
+    if (cell->expires_at_ms != 0)
+        bl_list_due_remove(&state->due, &state->layers, number);
+}
+
+static void push(struct bl_list_state *state, enum bl_list_undo_act act, uint32_t cell)
+{
+    bl_list_undo_push(&state->undo, act, cell, state->effective.n_changes);
+}
+
+static uint32_t link_cell(struct bl_list_state *state, uint32_t node, struct bl_list_cell *model)
+{
+    uint32_t number;
+
+    model->node = node;
+    number = bl_list_layer_link(&state->layers, bl_list_trie_at(&state->trie, node), model);
+    push(state, BL_LIST_UNDO_LINK, number);
+    count_in(state, number);
+    return number;
+}
+
+static void kill_cell(struct bl_list_state *state, uint32_t number)
+{
+    struct bl_list_cell *cell = bl_list_layer_at(&state->layers, number);
+
+    push(state, BL_LIST_UNDO_KILL, number);
+    count_out(state, number);
+    cell->dead = true;
+    if (cell->kind == BL_EFFECT_LIST && state->classes.n_listings[cell->class_id] == 0) {
+        push(state, BL_LIST_UNDO_CLASS, 0);
+        bl_list_class_clear(&state->classes, cell->class_id);
+    }
+}
+
+/* All the memory that one prefix and its undo can take, the nodes excepted. */
+static int reserve(struct bl_list_state *state)
+{
+    int error = bl_list_undo_reserve(&state->undo, 3);
+
+    if (error == BL_OK)
+        error = bl_list_class_reserve(&state->classes);
+    if (error == BL_OK)
+        error = bl_list_pool_reserve(&state->layers.cells, 1);
+    if (error == BL_OK)
+        error = bl_list_due_reserve(&state->due);
+    return error;
+}
+
+/* True when a renewal can't change what is enforced: then the subtree need not be looked at. */
+static bool is_same_to_rules(const struct bl_list_cell *a, const struct bl_list_cell *b)
+{
+    if (a->kind == BL_EFFECT_LIST)
+        return a->class_id == b->class_id && a->observed_at_ms == b->observed_at_ms;
+    return a->kind == BL_EFFECT_EXEMPT || a->of.suppress_until_ms == b->of.suppress_until_ms;
+}
+
+static int evaluate(struct bl_list_state *state, const struct bl_list_path *path)
+{
+    bl_list_effective_evaluate(&state->effective, &state->trie, &state->layers, path);
+    return state->effective.lost ? BL_ENOMEM : BL_OK;
+}
+
+static int set_layer(struct bl_list_state *state, const struct bl_prefix *prefix, struct bl_list_cell *model)
+{
+    struct bl_list_path path;
+    uint32_t node;
+    uint32_t old;
+    int error = reserve(state);
+
+    if (error == BL_OK)
+        error = bl_list_trie_insert(&state->trie, prefix, &path);
+    if (error != BL_OK)
+        return error;
+    node = path.nodes[path.n - 1];
+    old = bl_list_layer_find(&state->layers, bl_list_trie_at(&state->trie, node), (enum bl_effect_kind)model->kind,
+                             model->of.source);
+    /* First in, then out: a number that this listing alone had is not given a new meaning by its own renewal. */
+    (void)link_cell(state, node, model);
+    if (old == 0)
+        return evaluate(state, &path);
+    kill_cell(state, old);
+    return is_same_to_rules(bl_list_layer_at(&state->layers, old), model) ? BL_OK : evaluate(state, &path);
+}
+
+static int remove_layer(struct bl_list_state *state, const struct bl_prefix *prefix, enum bl_effect_kind kind,
+                        uint32_t source)
+{
+    struct bl_list_path path;
+    uint32_t cell;
+    int error;
+
+    if (!bl_list_trie_find(&state->trie, prefix, &path))
+        return BL_OK;
+    cell = bl_list_layer_find(&state->layers, bl_list_trie_at(&state->trie, path.nodes[path.n - 1]), kind, source);
+    if (cell == 0)
+        return BL_OK;
+    error = reserve(state);
+    if (error != BL_OK)
+        return error;
+    kill_cell(state, cell);
+    return evaluate(state, &path);
+}
+
+static int check_group(const struct bl_effect_group *group, struct bl_error_detail *detail)
+{
+    const struct bl_effect_attributes *attributes = &group->attributes;
+    char text[BL_ADDRESS_TEXT_MAX];
+    bool is_list = group->kind == BL_EFFECT_LIST;
+
+    if (group->kind < BL_EFFECT_LIST || group->kind > BL_EFFECT_UNEXEMPT)
+        return bl_error_set(detail, BL_EINVAL, "effect of kind %d", (int)group->kind);
+    if ((is_list || group->kind == BL_EFFECT_UNLIST) && (attributes->source == NULL || attributes->source[0] == '\0'))
+        return bl_error_set(detail, BL_EINVAL, "effect of kind %d without a source", (int)group->kind);
+    if (is_list && (attributes->code < BL_CLASS_CODE_MIN || attributes->code > BL_CLASS_CODE_MAX))
+        return bl_error_set(detail, BL_EINVAL, "listing with code %u", attributes->code);
+    if (is_list && (attributes->action < BL_ACTION_REJECT || attributes->action > BL_ACTION_MONITOR))
+        return bl_error_set(detail, BL_EINVAL, "listing with action %u", attributes->action);
+    if (is_list && attributes->url != NULL && strlen(attributes->url) > BL_CLASS_URL_MAX)
+        return bl_error_set(detail, BL_EINVAL, "listing with a URL of %zu bytes", strlen(attributes->url));
+    for (size_t i = 0; i < group->n_prefixes; i++)
+        if (!bl_address_prefix_canonical(&group->prefixes[i]))
+            return bl_error_set(detail, BL_EINVAL, "effect on %s: not a prefix without host bits",
+                                bl_address_format_prefix(&group->prefixes[i], text));
+    return BL_OK;
+}
+
+/* Finds or takes the number of the group's class. A number that was taken has no listing until the first is linked,
+ * which comes next. */
+static int choose_class(struct bl_list_state *state, const struct bl_effect_attributes *attributes, uint8_t *class_id,
+                        struct bl_error_detail *detail)
+{
+    struct bl_class class = {
+        .code = attributes->code,
+        .action = attributes->action,
+        .self_service = attributes->self_service,
+    };
+    int error;
+
+    if (attributes->url != NULL)
+        memcpy(class.url, attributes->url, strlen(attributes->url) + 1);
+    *class_id = bl_list_class_find(&state->classes, &class);
+    if (*class_id != 0)
+        return BL_OK;
+    error = bl_list_class_reserve(&state->classes);
+    if (error == BL_OK)
+        error = bl_list_undo_reserve(&state->undo, 1);
+    if (error != BL_OK)
+        return error;
+    *class_id = bl_list_class_take(&state->classes, &class);
+    if (*class_id == 0)
+        return bl_error_set(detail, BL_EFULL, "all %d classes are in use: no number for code %u, action %s",
+                            BL_CLASS_LAST, class.code, bl_class_action_text(class.action));
+    push(state, BL_LIST_UNDO_CLASS, 0);
+    return BL_OK;
+}
+
+static int set_group(struct bl_list_state *state, const struct bl_effect_group *group, uint64_t serial,
+                     const char *actor, struct bl_error_detail *detail)
+{
+    const struct bl_effect_attributes *attributes = &group->attributes;
+    struct bl_list_cell model;
+    int error = bl_list_layer_fill(&state->layers, group->kind, attributes, &model);
+
+    if (error != BL_OK)
+        return error;
+    if (attributes->actor != NULL && attributes->actor[0] != '\0')
+        actor = attributes->actor;
+    model.serial = attributes->serial != 0 ? attributes->serial : serial;
+    error = bl_list_text_hold(&state->layers.texts, actor, &model.actor);
+    if (error == BL_OK && group->kind == BL_EFFECT_LIST)
+        error = choose_class(state, attributes, &model.class_id, detail);
+    for (size_t i = 0; i < group->n_prefixes && error == BL_OK; i++)
+        error = set_layer(state, &group->prefixes[i], &model);
+    bl_list_layer_release(&state->layers, &model);
+    return error;
+}
+
+static int remove_group(struct bl_list_state *state, const struct bl_effect_group *group)
+{
+    uint32_t source = 0;
+    int error = BL_OK;
+
+    if (group->kind == BL_EFFECT_UNLIST) {
+        source = bl_list_text_find(&state->layers.sources, group->attributes.source);
+        if (source == 0)
+            return BL_OK;
+    }
+    /* Each removing kind is one more than the kind that it removes. */
+    for (size_t i = 0; i < group->n_prefixes && error == BL_OK; i++)
+        error = remove_layer(state, &group->prefixes[i], (enum bl_effect_kind)(group->kind - 1), source);
+    return error;
+}
+
+_Static_assert(BL_EFFECT_UNLIST == BL_EFFECT_LIST + 1 && BL_EFFECT_UNDELIST == BL_EFFECT_DELIST + 1 &&
+                   BL_EFFECT_UNEXEMPT == BL_EFFECT_EXEMPT + 1,
+               "remove_group counts on it");
+
+int bl_list_state_apply(struct bl_list_state *state, const struct bl_effect_group *group, uint64_t serial,
+                        const char *actor, struct bl_error_detail *detail)
+{
+    size_t mark = state->undo.n;
+    int error = check_group(group, detail);
+
+    if (error != BL_OK || group->n_prefixes == 0)
+        return error;
+    if (state->handed_out) {
+        bl_list_effective_reset(&state->effective);
+        state->handed_out = false;
+    }
+    if (group->kind == BL_EFFECT_LIST || group->kind == BL_EFFECT_DELIST || group->kind == BL_EFFECT_EXEMPT)
+        error = set_group(state, group, serial, actor, detail);
+    else
+        error = remove_group(state, group);
+    if (error == BL_ENOMEM)
+        (void)bl_error_set(detail, error, "out of memory");
+    if (error != BL_OK)
+        bl_list_state_rollback(state, mark);
+    return error;
+}
+
+size_t bl_list_state_mark(const struct bl_list_state *state)
+{
+    return state->undo.n;
+}
+
+static void evaluate_at(struct bl_list_state *state, const struct bl_list_node *node)
+{
+    struct bl_prefix prefix = bl_list_trie_prefix(node);
+    struct bl_list_path path;
+
+    (void)bl_list_trie_find(&state->trie, &prefix, &path);
+    (void)evaluate(state, &path);
+}
+
+static void undo_link(struct bl_list_state *state, uint32_t number)
+{
+    uint32_t node_number = bl_list_layer_at(&state->layers, number)->node;
+    struct bl_list_node *node = bl_list_trie_at(&state->trie, node_number);
+
+    count_out(state, number);
+    bl_list_layer_unlink(&state->layers, node, number);
+    evaluate_at(state, node);
+    bl_list_trie_prune(&state->trie, node_number);
+}
+
+static void undo_kill(struct bl_list_state *state, uint32_t number)
+{
+    struct bl_list_cell *cell = bl_list_layer_at(&state->layers, number);
+
+    cell->dead = false;
+    count_in(state, number);
+    evaluate_at(state, bl_list_trie_at(&state->trie, cell->node));
+}
+
+void bl_list_state_rollback(struct bl_list_state *state, size_t mark)
+{
+    size_t n_changes = state->effective.n_changes;
+
+    state->effective.quiet = true;
+    while (state->undo.n > mark) {
+        const struct bl_list_undo_entry *entry = &state->undo.entries[--state->undo.n];
+
+        n_changes = entry->n_changes;
+        if (entry->act == BL_LIST_UNDO_LINK)
+            undo_link(state, entry->cell);
+        else if (entry->act == BL_LIST_UNDO_KILL)
+            undo_kill(state, entry->cell);
+        else
+            bl_list_class_undo(&state->classes);
+    }
+    state->effective.quiet = false;
+    state->effective.lost = false;
+    state->effective.n_changes = n_changes;
+}
+
+/* A killed cell needs no undo any more. */
+static void bury(struct bl_list_state *state, uint32_t number)
+{
+    uint32_t node = bl_list_layer_at(&state->layers, number)->node;
+
+    bl_list_layer_unlink(&state->layers, bl_list_trie_at(&state->trie, node), number);
+    bl_list_trie_prune(&state->trie, node);
+}
+
+void bl_list_state_commit(struct bl_list_state *state, uint64_t serial, struct bl_list_changes *changes)
+{
+    if (state->handed_out)
+        bl_list_effective_reset(&state->effective);
+    for (size_t i = 0; i < state->undo.n; i++)
+        if (state->undo.entries[i].act == BL_LIST_UNDO_KILL)
+            bury(state, state->undo.entries[i].cell);
+    bl_list_undo_reset(&state->undo);
+    state->serial = serial;
+    *changes = (struct bl_list_changes){
+        .changes = state->effective.changes,
+        .n_changes = state->effective.n_changes,
+        .classes_changed = bl_list_class_commit(&state->classes),
+    };
+    state->handed_out = true;
+}
+
+int bl_list_state_restore_classes(struct bl_list_state *state, const struct bl_class classes[BL_CLASS_COUNT])
+{
+    if (state->undo.n != 0 || state->n_layers[BL_EFFECT_LIST] != 0)
+        return BL_EINVAL;
+    return bl_list_class_restore(&state->classes, classes);
+}
+
+static int make_due_memory(struct bl_list_state *state, size_t max)
+{
+    if (max <= state->n_due_max)
+        return BL_OK;
+    free(state->due_groups);
+    free(state->due_prefixes);
+    free(state->due_cells);
+    state->due_groups = calloc(max, sizeof(*state->due_groups));
+    state->due_prefixes = calloc(max, sizeof(*state->due_prefixes));
+    state->due_cells = calloc(max, sizeof(*state->due_cells));
+    state->n_due_max = max;
+    if (state->due_groups == NULL || state->due_prefixes == NULL || state->due_cells == NULL) {
+        state->n_due_max = 0;
+        return BL_ENOMEM;
+    }
+    return BL_OK;
+}
+
+size_t bl_list_state_due(struct bl_list_state *state, int64_t now_ms, size_t max, const struct bl_effect_group **groups)
+{
+    size_t n;
+
+    if (max > state->due.n)
+        max = state->due.n;
+    if (max == 0 || bl_list_layer_at(&state->layers, state->due.cells[0])->expires_at_ms > now_ms ||
+        make_due_memory(state, max) != BL_OK)
+        return 0;
+    n = bl_list_due_find(&state->due, &state->layers, now_ms, state->due_cells, max);
+    for (size_t i = 0; i < n; i++) {
+        const struct bl_list_cell *cell = bl_list_layer_at(&state->layers, state->due_cells[i]);
+        bool is_list = cell->kind == BL_EFFECT_LIST;
+
+        state->due_prefixes[i] = bl_list_trie_prefix(bl_list_trie_at(&state->trie, cell->node));
+        state->due_groups[i] = (struct bl_effect_group){
+            .kind = (enum bl_effect_kind)(cell->kind + 1),
+            .attributes = {.source = is_list ? bl_list_text_at(&state->layers.sources, cell->of.source) : "",
+                           .reason = "",
+                           .url = "",
+                           .actor = ""},
+            .prefixes = &state->due_prefixes[i],
+            .n_prefixes = 1,
+        };
+    }
+    *groups = state->due_groups;
+    return n;
+}

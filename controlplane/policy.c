@@ -1,0 +1,201 @@
+/* A batch: item by item, then what holds for the whole; see policy.h. */
+#include "controlplane/policy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "controlplane/policy_item.h"
+
+/* Details are for people: nobody reads more. */
+enum { DETAILS_MAX = 100 };
+
+/* One batch on its way. */
+struct run {
+    struct bl_policy_context *context;
+    const struct bl_batch *batch;
+    struct bl_batch_result *result;
+    size_t n_all;
+    size_t n_details;
+    uint32_t first_accepted; /* of a bulk */
+};
+
+static int set_detail(struct run *run, struct bl_item_result *item, const char *text)
+{
+    free(item->detail);
+    item->detail = NULL;
+    if (text[0] == '\0' || (item->outcome == BL_OUTCOME_REFUSED && run->n_details >= DETAILS_MAX))
+        return BL_OK;
+    run->n_details += item->outcome == BL_OUTCOME_REFUSED;
+    item->detail = strdup(text);
+    return item->detail == NULL ? BL_ENOMEM : BL_OK;
+}
+
+/* Items of a list all have their place; of a bulk the first refused ones. */
+static struct bl_item_result *find_place(const struct run *run, uint32_t index, enum bl_outcome outcome)
+{
+    if (run->batch->bulk == NULL)
+        return &run->result->items[index];
+    if (outcome != BL_OUTCOME_REFUSED || run->result->n_items == BL_BATCH_BULK_REFUSALS_MAX)
+        return NULL;
+    return &run->result->items[run->result->n_items++];
+}
+
+static int decide(struct run *run, uint32_t index, const struct bl_update *update, const struct bl_prefix *prefix)
+{
+    struct bl_policy_decision decision;
+    struct bl_item_result *item;
+    int error;
+
+    decision.refusal = BL_REFUSAL_NONE;
+    error = bl_policy_item_decide(run->context, update, prefix, &decision);
+    if (error != BL_OK)
+        return error;
+    run->result->n_outcomes[decision.outcome]++;
+    if (decision.outcome != BL_OUTCOME_REFUSED && run->first_accepted == UINT32_MAX)
+        run->first_accepted = index;
+    item = find_place(run, index, decision.outcome);
+    if (item == NULL)
+        return BL_OK;
+    item->index = index;
+    item->outcome = (uint8_t)decision.outcome;
+    item->refusal = (uint8_t)decision.refusal;
+    return set_detail(run, item, decision.detail.text);
+}
+
+static int decide_bulk(struct run *run)
+{
+    const struct bl_bulk *bulk = run->batch->bulk;
+    uint32_t index = 0;
+    int error = BL_OK;
+
+    for (size_t i = 0; i < bulk->n_ipv4 && error == BL_OK; i++) {
+        struct bl_prefix prefix = {.family = BL_FAMILY_IPV4, .length = 32};
+
+        memcpy(prefix.bytes, bulk->ipv4_addresses + i * 4, 4);
+        if (bulk->ipv4_lengths != NULL)
+            prefix.length = bulk->ipv4_lengths[i];
+        error = decide(run, index++, &bulk->update, &prefix);
+    }
+    for (size_t i = 0; i < bulk->n_ipv6 && error == BL_OK; i++) {
+        struct bl_prefix prefix = {.family = BL_FAMILY_IPV6, .length = bulk->ipv6_lengths[i]};
+
+        memcpy(prefix.bytes, bulk->ipv6_addresses + i * 16, 16);
+        error = decide(run, index++, &bulk->update, &prefix);
+    }
+    return error;
+}
+
+static int decide_updates(struct run *run)
+{
+    int error = BL_OK;
+
+    for (size_t i = 0; i < run->batch->n_updates && error == BL_OK; i++)
+        error = decide(run, (uint32_t)i, &run->batch->updates[i], NULL);
+    return error;
+}
+
+/* What was accepted is refused after all. An item that was refused on its own keeps its cause. */
+static int refuse_rest(struct run *run, enum bl_refusal refusal, const char *text)
+{
+    struct bl_batch_result *result = run->result;
+
+    memset(result->n_outcomes, 0, sizeof(result->n_outcomes));
+    result->n_outcomes[BL_OUTCOME_REFUSED] = run->n_all;
+    if (run->batch->bulk != NULL && refusal == BL_REFUSAL_HELD_FOR_FORCE) {
+        size_t last = result->n_items == BL_BATCH_BULK_REFUSALS_MAX ? result->n_items - 1 : result->n_items++;
+
+        run->n_details -= run->n_details == DETAILS_MAX;
+        result->items[last].index = run->first_accepted;
+        result->items[last].outcome = BL_OUTCOME_REFUSED;
+        result->items[last].refusal = (uint8_t)refusal;
+        return set_detail(run, &result->items[last], text);
+    }
+    for (size_t i = 0; i < result->n_items; i++) {
+        int error;
+
+        if (result->items[i].outcome == BL_OUTCOME_REFUSED)
+            continue;
+        result->items[i].outcome = BL_OUTCOME_REFUSED;
+        result->items[i].refusal = (uint8_t)refusal;
+        error = set_detail(run, &result->items[i], text);
+        if (error != BL_OK)
+            return error;
+    }
+    return BL_OK;
+}
+
+/* The rules for the whole batch. @return true in @p *is_refused when one refuses. */
+static int judge_whole(struct run *run, bool *is_refused)
+{
+    struct bl_error_detail detail = {""};
+
+    *is_refused = true;
+    if (run->batch->atomic && run->result->n_outcomes[BL_OUTCOME_REFUSED] != 0)
+        return refuse_rest(run, BL_REFUSAL_BATCH, "another item of the atomic batch was refused");
+    if (!run->batch->force && bl_policy_hold_check(&run->context->hold, run->context->settings, &detail))
+        return refuse_rest(run, BL_REFUSAL_HELD_FOR_FORCE, detail.text);
+    *is_refused = false;
+    return BL_OK;
+}
+
+static int run_batch(struct run *run, bool *is_refused)
+{
+    const struct bl_bulk *bulk = run->batch->bulk;
+    int error;
+
+    run->n_all = bulk == NULL ? run->batch->n_updates : bulk->n_ipv4 + bulk->n_ipv6;
+    if (run->n_all >= UINT32_MAX)
+        return BL_ENOMEM;
+    run->result->n_items = bulk == NULL ? run->n_all : 0;
+    run->result->items =
+        calloc(bulk == NULL ? run->n_all + 1 : BL_BATCH_BULK_REFUSALS_MAX, sizeof(*run->result->items));
+    if (run->result->items == NULL) {
+        run->result->n_items = 0;
+        return BL_ENOMEM;
+    }
+    error = bulk == NULL ? decide_updates(run) : decide_bulk(run);
+    return error == BL_OK ? judge_whole(run, is_refused) : error;
+}
+
+int bl_policy_apply(const struct bl_settings_controlplane *settings, struct bl_list_state *state,
+                    const struct bl_actor *actor, const struct bl_batch *batch, int64_t now_ms, uint64_t serial,
+                    struct bl_batch_result *result, struct bl_policy_effects *effects)
+{
+    struct run run = {.batch = batch, .result = result, .first_accepted = UINT32_MAX};
+    size_t mark = bl_list_state_mark(state);
+    bool is_refused = true;
+    int error;
+
+    *effects = (struct bl_policy_effects){NULL, 0, NULL};
+    *result = (struct bl_batch_result){.items = NULL};
+    run.context = calloc(1, sizeof(*run.context));
+    if (run.context == NULL)
+        return BL_ENOMEM;
+    run.context->settings = settings;
+    run.context->state = state;
+    run.context->actor = actor;
+    run.context->now_ms = now_ms;
+    run.context->serial = serial;
+    run.context->is_bulk = batch->bulk != NULL;
+    error = run_batch(&run, &is_refused);
+    if (error != BL_OK || is_refused) {
+        bl_list_state_rollback(state, mark);
+        bl_policy_effects_clear(&run.context->effects);
+    }
+    bl_policy_effects_finish(&run.context->effects, effects);
+    bl_policy_hold_fini(&run.context->hold);
+    free(run.context);
+    if (error != BL_OK) {
+        bl_policy_effects_fini(effects);
+        bl_batch_result_fini(result);
+    }
+    return error;
+}
+
+void bl_batch_result_fini(struct bl_batch_result *result)
+{
+    for (size_t i = 0; i < result->n_items; i++)
+        free(result->items[i].detail);
+    free(result->items);
+    *result = (struct bl_batch_result){.items = NULL};
+}
