@@ -14,6 +14,7 @@ static void set_decision(struct bl_decision *decision, enum bl_reason reason, ui
     decision->class_id = class_id;
 }
 
+/* A bit a port: one load, however many ports are protected. */
 static bool is_protected(const struct bl_classify_policy *policy, uint16_t port)
 {
     return ((policy->protected_ports[port / 64] >> (port % 64)) & 1) != 0;
@@ -66,6 +67,8 @@ static enum bl_reason reason_of_action(const struct bl_packet *packet, uint8_t a
     return BL_REASON_REJECT_SYN; /* bl_reject_answer says which one */
 }
 
+/* The class number comes from a table that may be newer than the class table, or damaged: what is not in use there, and
+ * what is out of range, passes. */
 void bl_classify_decide(const struct bl_class *classes, const struct bl_packet *packet, uint8_t class_id,
                         struct bl_decision *decision)
 {

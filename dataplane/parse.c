@@ -49,6 +49,7 @@ struct span {
     size_t end;
 };
 
+/* Byte by byte: headers lie at any alignment behind tags, and compilers make one load and a swap of it. */
 static uint16_t load_be16(const uint8_t *at)
 {
     return (uint16_t)((at[0] << 8) | at[1]);
@@ -74,6 +75,8 @@ static size_t left(const struct span *span)
     return span->end - span->at;
 }
 
+/* Reached for whole packets only. The header's checksum is not looked at: that costs a pass over the payload, and only
+ * listed sources get an answer (bl_parse_verify_checksums). */
 static enum bl_parse_status parse_tcp(struct span span, struct bl_packet *packet)
 {
     const uint8_t *tcp = span.frame + span.at;
@@ -105,6 +108,7 @@ static enum bl_parse_status parse_ipv4(struct span span, struct bl_packet *packe
 
     if (left(&span) < IPV4_BYTES || ip[0] >> 4 != 4)
         return BL_PARSE_UNPARSABLE;
+    /* Before any length is judged: a listed source must not get through behind a header that lies. */
     packet->family = BL_FAMILY_IPV4;
     packet->source_ip4 = load_be32(ip + 12);
     packet->destination_ip4 = load_be32(ip + 16);
@@ -112,10 +116,12 @@ static enum bl_parse_status parse_ipv4(struct span span, struct bl_packet *packe
     total_bytes = load_be16(ip + 2);
     if (header_bytes < IPV4_BYTES || total_bytes < header_bytes || total_bytes > left(&span))
         return BL_PARSE_UNPARSABLE;
+    /* The first fragment too: it shows its ports, but what follows it can overwrite them (RFC 1858). */
     if ((load_be16(ip + 6) & IPV4_FRAGMENT_MASK) != 0)
         return BL_PARSE_FRAGMENT;
     if (ip[9] != PROTOCOL_TCP)
         return BL_PARSE_OTHER;
+    /* What lies behind the packet is Ethernet's padding. */
     span.end = span.at + total_bytes;
     span.at += header_bytes;
     return parse_tcp(span, packet);
@@ -174,6 +180,7 @@ static enum bl_parse_status parse_ipv6(struct span span, struct bl_packet *packe
     packet->family = BL_FAMILY_IPV6;
     packet->source_ip6 = load_ip6(ip + 8);
     packet->destination_ip6 = load_ip6(ip + 24);
+    /* A jumbogram says 0 here (RFC 2675): nothing is left for TCP then, and it is not parsable. */
     payload_bytes = load_be16(ip + 4);
     if (payload_bytes > left(&span) - IPV6_BYTES)
         return BL_PARSE_UNPARSABLE;
@@ -182,11 +189,14 @@ static enum bl_parse_status parse_ipv6(struct span span, struct bl_packet *packe
     return parse_extensions(span, ip[6], packet);
 }
 
+/* 9100 is what switches said before 802.1ad. */
 static bool is_vlan(uint16_t ethertype)
 {
     return ethertype == ETHERTYPE_VLAN || ethertype == ETHERTYPE_QINQ || ethertype == ETHERTYPE_QINQ_OLD;
 }
 
+/* Tags are walked, not read: which network a frame is of does not change who sent it. More of them than any network
+ * stacks are no IP to us, and none to a mail server either. */
 static enum bl_parse_status parse_ethernet(struct span span, struct bl_packet *packet)
 {
     uint16_t ethertype;
@@ -214,6 +224,7 @@ void bl_parse_frame(const uint8_t *frame, size_t length, struct bl_packet *packe
 {
     struct span whole = {.frame = frame, .at = 0, .end = length};
 
+    /* One store of a cache line: no field of the packet before can show through. */
     memset(packet, 0, sizeof(*packet));
     packet->status = (uint8_t)parse_ethernet(whole, packet);
 }
@@ -224,7 +235,8 @@ bool bl_parse_verify_checksums(const uint8_t *frame, const struct bl_packet *pac
     uint16_t tcp_bytes = (uint16_t)(packet->payload_offset - packet->l4_offset + packet->payload_bytes);
     uint64_t sum;
 
-    /* Source and destination lie side by side in both families. */
+    /* Source and destination lie side by side in both families. The pseudo-header has the destination of this header: a
+     * segment on its way through a routing header verifies at its last hop only, and is not ours to answer. */
     if (packet->family == BL_FAMILY_IPV4) {
         if (bl_checksum_fold(bl_checksum_add(0, ip, (size_t)(packet->l4_offset - packet->l3_offset))) != 0xffff)
             return false;

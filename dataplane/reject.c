@@ -37,6 +37,7 @@ struct dialogue {
     char address[BL_ADDRESS_TEXT_MAX];
 };
 
+/* Not isalnum(): that asks the locale. */
 static bool is_label_character(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
@@ -61,6 +62,7 @@ static bool is_domain(const char *name, size_t length)
     return true;
 }
 
+/* The name goes into every greeting, unescaped. */
 int bl_reject_rules_validate(const struct bl_reject_rules *rules, struct bl_error_detail *detail)
 {
     size_t length = strnlen(rules->hostname, sizeof(rules->hostname));
@@ -114,6 +116,7 @@ static bool is_flags_odd(uint8_t flags)
     return (flags & (BL_TCP_RST | BL_TCP_ACK)) == 0;
 }
 
+/* Everything but the payload. */
 static void set_reply(struct bl_reply *reply, uint8_t flags, uint32_t sequence, uint32_t acknowledgement)
 {
     reply->flags = flags;
@@ -159,6 +162,7 @@ static enum bl_reason answer_last(const struct dialogue *dialogue, struct bl_rep
     return BL_REASON_REJECT_BOUNCE;
 }
 
+/* The strongest thing that was said. */
 static enum bl_reason reason_of_answer(const struct bl_smtp_answer *answer, bool fin)
 {
     if (answer->bounced)
@@ -205,6 +209,7 @@ static void format_source(const struct bl_packet *packet, char *out)
     bl_address_format(&address, out);
 }
 
+/* The peer's MSS was in its SYN, which nobody remembers: the default of RFC 9293, 3.7.1 and its like for IPv6. */
 static size_t answer_room(const struct bl_packet *packet)
 {
     size_t room = packet->family == BL_FAMILY_IPV4 ? BL_REJECT_PAYLOAD_MAX_IPV4 : BL_REJECT_PAYLOAD_MAX_IPV6;
@@ -225,6 +230,7 @@ static enum bl_reason answer_dialogue(struct dialogue *dialogue, uint32_t offset
     if (packet->payload_bytes != 0) {
         if (offset == 0)
             return answer_greeting(dialogue, reply);
+        /* Only the 550 needs it, and only data can earn one. */
         format_source(packet, dialogue->address);
         if (offset > OFFSET_LAST)
             return answer_last(dialogue, reply);
@@ -287,6 +293,7 @@ enum bl_reason bl_reject_reset(const struct bl_packet *packet, struct bl_reply *
         length++;
     set_reply(reply, BL_TCP_RST | BL_TCP_ACK, (flags & BL_TCP_ACK) != 0 ? packet->acknowledgement : 0,
               packet->sequence + length);
+    /* There is nothing behind a reset. */
     reply->window = 0;
     return BL_REASON_RESET_ACTION;
 }

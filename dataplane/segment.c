@@ -39,7 +39,7 @@ static void store_checksum(uint8_t *at, uint64_t sum)
     memcpy(at, &checksum, sizeof(checksum));
 }
 
-/* Everything before the IP header. */
+/* Everything before the IP header. The tags come along with their priority and their EtherTypes. */
 static void put_ethernet(uint8_t *out, const uint8_t *frame, size_t l3_offset)
 {
     memcpy(out, frame + 6, 6);
@@ -64,6 +64,7 @@ static uint64_t put_ipv4(uint8_t *out, const uint8_t *received, size_t tcp_bytes
     return bl_checksum_add(0, out + 12, 8);
 }
 
+/* @return the same for IPv6, whose header has no checksum of its own. */
 static uint64_t put_ipv6(uint8_t *out, const uint8_t *received, size_t tcp_bytes)
 {
     store_be32(out, 0x60000000);
@@ -75,6 +76,7 @@ static uint64_t put_ipv6(uint8_t *out, const uint8_t *received, size_t tcp_bytes
     return bl_checksum_add(0, out + 8, 32);
 }
 
+/* The urgent pointer and the reserved bits stay zero; the MSS is the one option that we know. */
 static void put_tcp(uint8_t *out, const uint8_t *received, const struct bl_reply *reply, size_t header_bytes)
 {
     memcpy(out, received + 2, 2);
@@ -117,6 +119,7 @@ size_t bl_segment_build(const uint8_t *frame, const struct bl_packet *packet, co
     sum = bl_checksum_add_pseudo(sum, PROTOCOL_TCP, (uint16_t)tcp_bytes);
     store_checksum(tcp + 16, bl_checksum_add(sum, tcp, tcp_bytes));
     length = (size_t)(tcp - out) + tcp_bytes;
+    /* The least that Ethernet carries, checksum excepted. Zeros: a buffer's old bytes are nobody's business. */
     if (length < FRAME_BYTES_MIN) {
         memset(out + length, 0, FRAME_BYTES_MIN - length);
         length = FRAME_BYTES_MIN;

@@ -36,6 +36,7 @@ static const struct {
     char name[VERB_BYTES_MAX + 1];
     uint8_t verb; /* enum verb */
 } verbs[] = {
+    /* in the order in which a sender of many recipients says them */
     {"RCPT", VERB_RCPT}, {"MAIL", VERB_MAIL}, {"EHLO", VERB_EHLO}, {"HELO", VERB_HELO}, {"QUIT", VERB_QUIT},
     {"RSET", VERB_RSET}, {"NOOP", VERB_NOOP}, {"DATA", VERB_DATA}, {"BDAT", VERB_DATA}, {"STARTTLS", VERB_STARTTLS},
 };
@@ -53,6 +54,7 @@ static const char extension_last[] = "250 ENHANCEDSTATUSCODES\r\n";
 
 static const char placeholder[] = "{address}";
 
+/* The only place that writes. */
 static void put(struct writer *writer, const char *text, size_t length)
 {
     if (writer->full || length > writer->room - writer->length) {
@@ -75,6 +77,7 @@ static void put_code(struct writer *writer, uint16_t code)
     put(writer, digits, sizeof(digits));
 }
 
+/* With the address in place of each {address}; bl_class_validate has seen to it that the line stays short enough. */
 static void put_url(struct writer *writer, const struct bl_smtp_script *script)
 {
     const char *at = script->class->url;
@@ -88,6 +91,7 @@ static void put_url(struct writer *writer, const struct bl_smtp_script *script)
     put_text(writer, at);
 }
 
+/* Senders show this line to the person who wrote the mail: it is the product. */
 static void put_deny(struct writer *writer, const struct bl_smtp_script *script)
 {
     put_text(writer, "550 5.7.");
@@ -150,6 +154,7 @@ static bool is_denied(const struct bl_smtp_script *script, enum verb verb)
     }
 }
 
+/* Nothing here depends on the lines before: the dialogue has no order to break. */
 static void put_reply(struct writer *writer, const struct bl_smtp_script *script, enum verb verb)
 {
     switch (verb) {
