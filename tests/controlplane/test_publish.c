@@ -139,9 +139,11 @@ END_TEST
 START_TEST(names_are_unique_while_connected_and_remembered_after)
 {
     static struct bl_codec_dataplane status[BL_PUBLISH_PLANES_MAX];
+    struct bl_codec_reached reached;
     struct bl_publish_plane *a = connect_plane("a", 0, BL_OK);
 
     bl_publish_count_resync(publish, a, true);
+    bl_publish_acknowledge(publish, a, 10);
     ck_assert_ptr_eq(connect_plane("a", 0, BL_EEXIST), a);
     ck_assert(!bl_publish_is_stale(publish, a, BL_PUBLISH_STALE_MS));
     ck_assert(bl_publish_is_stale(publish, a, BL_PUBLISH_STALE_MS + 1));
@@ -152,6 +154,8 @@ START_TEST(names_are_unique_while_connected_and_remembered_after)
     ck_assert_ptr_eq(connect_plane("a", 80, BL_OK), a);
     ck_assert_uint_eq(bl_publish_status(publish, status, 90), 1);
     ck_assert(status[0].connected);
+    /* What the last connection acknowledged does not count for this one. */
+    ck_assert_uint_eq(bl_publish_reached(publish, 10, &reached), 0);
     ck_assert_uint_eq(status[0].n_resyncs, 1);
     ck_assert_uint_eq(status[0].n_digest_mismatches, 1);
 }
