@@ -13,7 +13,7 @@
 #include "controlplane/list_trie.h"
 #include "controlplane/record.h"
 
-enum { BL_LIST_LAYER_NOT_DUE = UINT32_MAX };
+#define BL_LIST_LAYER_NOT_DUE UINT32_MAX /* no enum: those are int */
 
 struct bl_list_cell {
     uint32_t next; /**< in its chain; 0: the last */
