@@ -235,7 +235,9 @@ static const struct bl_list_file_entry *find_entry(const struct import *import, 
     return item->index < import->file.n_entries ? &import->file.entries[item->index] : NULL;
 }
 
-static void show_text(const struct import *import, const struct bl_session *session, const struct bl_result *result)
+/* The control plane names the first hundred at most, and counts the rest with those that were refused only because
+ * the batch was: that number would say nothing. */
+static void show_refusals(const struct import *import, const struct bl_result *result)
 {
     char text[BL_ADDRESS_TEXT_MAX];
 
@@ -245,17 +247,22 @@ static void show_text(const struct import *import, const struct bl_session *sess
         (void)fputs("bounceline: ", stderr);
         bl_text_put(stderr, import->name);
         if (entry != NULL)
-            (void)fprintf(stderr, ": line %" PRIu32 ": %s", entry->line,
-                          bl_address_format_prefix(&entry->prefix, text));
+            (void)fprintf(stderr, ": line %" PRIu32, entry->line);
         (void)fputs(": ", stderr);
-        bl_result_put_refusal(stderr, &result->items[i]);
-        (void)fputc('\n', stderr);
+        bl_result_put_refusal(stderr, entry == NULL ? "?" : bl_address_format_prefix(&entry->prefix, text),
+                              &result->items[i]);
     }
+    if (result->n_items > BL_LIST_FILE_BAD_SHOWN)
+        (void)fprintf(stderr, "bounceline: and at least %zu more\n", result->n_items - BL_LIST_FILE_BAD_SHOWN);
+    (void)fputs("bounceline: ", stderr);
+    bl_text_put(stderr, import->name);
+    (void)fputs(": refused: nothing was imported\n", stderr);
+}
+
+static void show_text(const struct import *import, const struct bl_session *session, const struct bl_result *result)
+{
     if (result->n_outcomes[BL_OUTCOME_REFUSED] != 0) {
-        (void)fputs("bounceline: ", stderr);
-        bl_text_put(stderr, import->name);
-        (void)fprintf(stderr, ": refused: nothing was imported (%" PRIu64 " of %zu prefixes)\n",
-                      result->n_outcomes[BL_OUTCOME_REFUSED], import->file.n_entries);
+        show_refusals(import, result);
         return;
     }
     (void)fputs("imported ", stdout);

@@ -5,6 +5,7 @@
 #include "controlplane/cli/result.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "controlplane/cli/command.h"
 #include "controlplane/cli/text.h"
@@ -38,9 +39,14 @@ void bl_result_put_reached(FILE *out, const struct bl_result *result, const stru
     else
         (void)fprintf(out, "serial %" PRIu64 ", %s", result->serial, result->durable ? "durable" : "not durable");
     /* What was not waited for says nothing yet: it is left out rather than shown as a shortfall. */
-    if (result->enforced || session->options->wait == BL_WAIT_ENFORCED)
-        (void)fprintf(out, ", %senforced by %" PRIu32 " of %" PRIu32 " data planes", result->enforced ? "" : "not ",
-                      result->n_dataplanes_enforced, result->n_dataplanes_connected);
+    if (result->enforced)
+        (void)fprintf(out, ", enforced by %" PRIu32 " of %" PRIu32 " data planes", result->n_dataplanes_enforced,
+                      result->n_dataplanes_connected);
+    else if (session->options->wait == BL_WAIT_ENFORCED && result->n_dataplanes_connected == 0)
+        (void)fputs(", not enforced: no data plane is connected,", out);
+    else if (session->options->wait == BL_WAIT_ENFORCED)
+        (void)fprintf(out, ", not enforced: by %" PRIu32 " of %" PRIu32 " data planes", result->n_dataplanes_enforced,
+                      result->n_dataplanes_connected);
     (void)fprintf(out, " in %" PRIu64 ".%" PRIu64 " ms%s\n", session->elapsed_us / 1000,
                   session->elapsed_us % 1000 / 100, result->repeated ? " (the answer to an earlier try)" : "");
 }
@@ -78,14 +84,22 @@ void bl_result_put_item_json(struct bl_json *json, const struct bl_result_item *
     bl_json_put_text(json, "detail", item->detail);
 }
 
-void bl_result_put_refusal(FILE *out, const struct bl_result_item *item)
+void bl_result_put_refusal(FILE *out, const char *prefix, const struct bl_result_item *item)
 {
-    (void)fputs("refused (", out);
+    const char *detail = item->detail;
+    size_t length = strlen(prefix);
+
+    bl_text_put(out, prefix);
+    (void)fputs(": refused (", out);
     for (const char *at = bl_client_codec_refusal_text(item->refusal); *at != '\0'; at++)
         (void)fputc(*at == '_' ? ' ' : *at, out);
     (void)fputc(')', out);
-    if (item->detail[0] != '\0') {
+    /* The control plane's words stand alone elsewhere and name the prefix; here it is said already. */
+    if (strncmp(detail, prefix, length) == 0 && strncmp(detail + length, ": ", 2) == 0)
+        detail += length + 2;
+    if (detail[0] != '\0') {
         (void)fputs(": ", out);
-        bl_text_put(out, item->detail);
+        bl_text_put(out, detail);
     }
+    (void)fputc('\n', out);
 }

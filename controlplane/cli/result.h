@@ -17,7 +17,7 @@ void bl_result_put_json(struct bl_json *json, const struct bl_result *result, co
 /** One item's keys, into the open object. */
 void bl_result_put_item_json(struct bl_json *json, const struct bl_result_item *item);
 
-/** "refused (held for force): cause", escaped. */
-void bl_result_put_refusal(FILE *out, const struct bl_result_item *item);
+/** "192.0.2.0/24: refused (held for force): cause" with the line's end, escaped. */
+void bl_result_put_refusal(FILE *out, const char *prefix, const struct bl_result_item *item);
 
 #endif

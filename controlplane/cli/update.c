@@ -13,16 +13,19 @@
 #include "controlplane/clock.h"
 
 /* "192.0.2.7/32" for "192.0.2.7". An IPv6 address without a length stays as it was typed: the control plane knows its
- * unit, we don't. */
-static void put_prefix(FILE *out, const char *text)
+ * unit, we don't. @return @p full or the argument itself. */
+static const char *full_prefix(const struct bl_options *options, const struct bl_result_item *item,
+                               char full[BL_ADDRESS_TEXT_MAX])
 {
-    char full[BL_ADDRESS_TEXT_MAX];
     struct bl_prefix prefix;
+    const char *text;
 
+    if (item->index >= options->n_arguments)
+        return "?";
+    text = options->arguments[item->index];
     if (bl_address_parse_prefix(text, 128, &prefix, NULL) == BL_OK && prefix.family == BL_FAMILY_IPV4)
-        (void)fputs(bl_address_format_prefix(&prefix, full), out);
-    else
-        bl_text_put(out, text);
+        return bl_address_format_prefix(&prefix, full);
+    return text;
 }
 
 static const char *outcome_words(unsigned outcome)
@@ -40,24 +43,20 @@ static const char *outcome_words(unsigned outcome)
 /* What is well goes to stdout, what is refused to stderr with the program's name, as it would in a log of cron. */
 static void put_item(const struct bl_options *options, const struct bl_result_item *item)
 {
-    bool refused = item->outcome == BL_OUTCOME_REFUSED;
-    FILE *out = refused ? stderr : stdout;
+    char full[BL_ADDRESS_TEXT_MAX];
+    const char *prefix = full_prefix(options, item, full);
 
-    if (refused)
-        (void)fprintf(out, "bounceline: %s ", options->command->name);
+    if (item->outcome == BL_OUTCOME_REFUSED) {
+        (void)fprintf(stderr, "bounceline: %s ", options->command->name);
+        bl_result_put_refusal(stderr, prefix, item);
+        return;
+    }
+    (void)printf("%s ", item->outcome == BL_OUTCOME_NOT_LISTED ? options->command->name : options->command->past);
+    bl_text_put(stdout, prefix);
+    if (item->outcome == BL_OUTCOME_NOT_LISTED && options->command->kind == BL_UPDATE_UNEXEMPT)
+        (void)fputs(": not exempt", stdout);
     else
-        (void)fprintf(out, "%s ",
-                      item->outcome == BL_OUTCOME_NOT_LISTED ? options->command->name : options->command->past);
-    put_prefix(out, item->index < options->n_arguments ? options->arguments[item->index] : "?");
-    (void)fputs(": ", out);
-    if (refused)
-        bl_result_put_refusal(out, item);
-    else if (item->outcome == BL_OUTCOME_NOT_LISTED && options->command->kind == BL_UPDATE_UNEXEMPT)
-        (void)fputs("not exempt", out);
-    else
-        (void)fputs(outcome_words(item->outcome), out);
-    if (refused)
-        (void)fputc('\n', out);
+        (void)printf(": %s", outcome_words(item->outcome));
 }
 
 /* Refused means all of it was: what was reached would be said of nothing. */

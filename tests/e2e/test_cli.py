@@ -26,7 +26,7 @@ import grpc
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BL_BUILD") or ROOT / "build")
-SHARED_DATA = os.environ.get("BL_SHARED_DATA")
+SHARED_DATA = pathlib.Path(os.environ.get("BL_SHARED_DATA") or ROOT.parent / "shared" / "data")
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 import client  # noqa: E402
 
@@ -252,7 +252,7 @@ class Spoken(Case):
         self.answer(n_removed=1, outcome=pb.OUTCOME_REMOVED, dataplanes_enforced=1, dataplanes_connected=2)
         self.assertEqual(self.answers.batches[0].wait, pb.WAIT_LEVEL_ENFORCED)
         done = self.expect(4, self.ask("delist", "192.0.2.7", "--wait", "enforced"))
-        self.assertIn("durable, not enforced by 1 of 2 data planes", done.stdout)
+        self.assertIn("durable, not enforced: by 1 of 2 data planes in ", done.stdout)
         self.expect(0, self.ask("delist", "192.0.2.7"))
 
     def test_exit_codes_of_outcomes(self):
@@ -483,9 +483,13 @@ class Spoken(Case):
         path = self.write("list.txt", "# c\n192.0.2.7\n127.0.0.1\n10.0.0.1\n")  # sorted: 10.0.0.1, 127.0.0.1, ...
         done = self.expect(1, self.ask("import", path))
         self.assertIn(f"{path}: line 3: 127.0.0.1/32: refused (never listed): loopback", done.stderr)
-        self.assertIn("nothing was imported (3 of 3 prefixes)", done.stderr)
+        self.assertIn("refused: nothing was imported", done.stderr)
         shown = json.loads(self.expect(1, self.ask("import", path, "--json")).stdout)
         self.assertEqual(shown["items"][0]["line"], 3)
+        items[:] = items * 100
+        done = self.expect(1, self.ask("import", path))
+        self.assertEqual(done.stderr.count("line 3"), 20)
+        self.assertIn("and at least 80 more", done.stderr)
 
     def test_a_large_import(self):
         self.answer(n_applied=100000)
@@ -679,7 +683,7 @@ client:
 
     def test_all_prefixes_or_none(self):
         done = self.expect(1, self.ask("list", "192.0.2.7", "127.0.0.1"))
-        self.assertIn("list 127.0.0.1/32: refused (never listed)", done.stderr)
+        self.assertIn("list 127.0.0.1/32: refused (never listed): touches 127.0.0.0/8", done.stderr)
         self.looked_up("192.0.2.7", False)
         for prefix, words in (("0.0.0.0/0", "refused"), ("10.0.0.0/7", "refused"), ("::/0", "refused"),
                               ("2000::/18", "refused")):
@@ -693,7 +697,7 @@ client:
     def test_durable_but_not_enforced(self):
         """No data plane is connected."""
         done = self.expect(4, self.ask("list", "192.0.2.7", "--wait", "enforced", "--deadline", "300ms"))
-        self.assertIn("durable, not enforced by 0 of 0 data planes", done.stdout)
+        self.assertIn("durable, not enforced: no data plane is connected, in ", done.stdout)
         shown = self.shown(4, "delist", "192.0.2.7", "--wait", "enforced", "--deadline", "300ms")
         self.assertEqual((shown["durable"], shown["enforced"]), (True, False))
         self.looked_up("192.0.2.7", False)
@@ -720,7 +724,7 @@ client:
 
     def test_import_is_refused_whole(self):
         done = self.expect(1, self.ask("import", "-", stdin="192.0.2.7\n# c\n127.0.0.1\n"))
-        self.assertIn("line 3: 127.0.0.1/32: refused (never listed)", done.stderr)
+        self.assertIn("line 3: 127.0.0.1/32: refused (never listed): touches 127.0.0.0/8", done.stderr)
         self.assertEqual(self.shown(0, "status")["n_listings"], 0)
 
     def test_import_of_ipv6_takes_the_unit(self):
@@ -741,9 +745,9 @@ client:
         self.looked_up("11.0.0.0", True)
 
     def test_import_of_a_real_list(self):
-        path = pathlib.Path(SHARED_DATA or "/nonexistent") / "ipsum.txt.gz"
+        path = SHARED_DATA / "ipsum.txt.gz"
         if not path.exists():
-            self.skipTest("BL_SHARED_DATA has no ipsum.txt.gz")
+            self.skipTest(f"{SHARED_DATA} (BL_SHARED_DATA) has no ipsum.txt.gz")
         with gzip.open(path, "rt") as file:
             addresses = [line.split()[0] for line in file if line[:1].isdigit()]
         shown = self.shown(0, "import", "-", "--source", "first", stdin="\n".join(addresses))
