@@ -19,8 +19,18 @@ story_change() {
     start=$(now_ms)
     lab_client "$dir" --wait enforced "$@" >"$dir/client.log" 2>&1 || { cat "$dir/client.log" >&2; return 1; }
     story_took "$what" "$(($(now_ms) - start))"
-    say "\$ bounceline --wait enforced $*"
+    say "\$ bounceline --wait enforced $(story_quote "$@")"
     sed 's/^/    /' "$dir/client.log"
+}
+
+# The words of a command as one would type them.
+story_quote() {
+    local word line=''
+    for word in "$@"; do
+        if [[ $word == *' '* ]]; then word="'$word'"; fi
+        line+=" $word"
+    done
+    printf '%s\n' "${line# }"
 }
 
 # story_bounced DIR TO SOURCE: sends to TO and expects alice's bounce with SOURCE's 550, from one attempt.
@@ -34,14 +44,14 @@ story_bounced() {
     story_took "mail from $source bounced" "$(($(now_ms) - start))"
     file=$(postfix_mail "$dir" sender alice)
     say "alice@$POSTFIX_SENDER_DOMAIN got this bounce:"
-    story_report "$file" | sed 's/^/    /'
+    story_report "$file" | sed 's/^./    &/'
     story_check_bounce "$dir" "$to" "$source" "$file" || { story_explain "$dir" "the bounce is not as it must be"; return 1; }
     rm "$file"
 }
 
 # story_report FILE: the sentence for people and the fields for machines, of a bounce.
 story_report() {
-    awk '/^<.*>: host/ {show = 1} /^Final-Recipient:/ {show = 1} /^$/ || /^--/ {if (show) print ""; show = 0} show' "$1"
+    awk '/^<.*>: host/ {show = 1} /^Final-Recipient:/ {show = 1; print ""} /^$/ || /^--/ {show = 0} show' "$1"
 }
 
 # The whole line of the 550 (the notice is folded at spaces), and a log with one attempt, refused for good.
@@ -65,7 +75,7 @@ story_delivered() {
     story_took "mail from $3 delivered" "$(($(now_ms) - start))"
     file=$(postfix_mail "$dir" receiver bob)
     say "bob@$POSTFIX_RECEIVER_DOMAIN got this mail:"
-    sed 's/^/    /' "$file"
+    sed 's/^./    &/' "$file"
     grep -qF "Sent to $to" "$file" || { story_explain "$dir" "another mail than the one sent"; return 1; }
     rm "$file"
 }
