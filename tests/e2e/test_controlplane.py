@@ -7,6 +7,7 @@ Exit 0: all that is printed held; 1: something did not. The cases with other use
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import statistics
@@ -370,6 +371,82 @@ def test_a_client_that_goes_away_does_no_harm(plane):
             with contextlib.suppress(OSError):
                 client.sendall(garbage)
     assert apply(plane.stub(), update("LIST", "192.0.2.2")).durable
+
+
+# Disks that fail.
+
+
+def test_a_full_disk_refuses_writes_until_there_is_room():
+    if os.geteuid() != 0:
+        print("    skipped: needs root to mount a small disk")
+        return
+    with ControlPlane() as plane:
+        assert plane.kill(signal.SIGTERM) == 0
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m,mode=0755", "none", str(plane.dir / "log")], check=True)
+        try:
+            plane.start()
+            fill_the_disk(plane)
+        finally:
+            plane.kill()
+            subprocess.run(["umount", str(plane.dir / "log")], check=True)
+
+
+def fill_the_disk(plane):
+    stub = plane.stub()
+    assert apply(stub, update("LIST", "192.0.2.1")).serial == 1
+    ballast = plane.dir / "log/ballast"
+    with open(ballast, "wb") as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(65536))
+            file.flush()
+    # What the log has allocated before still takes some batches.
+    refusal, n = None, 0
+    while refusal is None and n < 50:
+        big = [update("LIST", f"10.{n}.{i // 250}.{i % 250}", reason=f"{i:0150}") for i in range(9000)]
+        try:
+            assert apply(stub, *big, session="s", sequence=n, force=True).n_applied == 9000
+            n += 1
+        except grpc.RpcError as error:
+            refusal = error
+    assert refusal.code() == Code.RESOURCE_EXHAUSTED and "disk full" in refusal.details(), refusal
+    status = plane.status()
+    assert status.write_fault == "disk full", status
+    assert (status.durable_serial, status.n_listings) == (n + 1, 9000 * n + 1), status
+    assert stub.Lookup(pb.LookupRequest(prefix="192.0.2.1")).listed
+    assert not stub.Lookup(pb.LookupRequest(prefix=f"10.{n}.0.7")).listed
+    ballast.unlink()
+    result = apply(stub, *big[:1000], session="s", sequence=n, force=True)  # another body: the first was never answered
+    assert result.serial == n + 2 and not result.repeated_answer and result.n_applied == 1000, result
+    status = plane.status()
+    assert status.write_fault == "" and status.n_listings == 9000 * n + 1001, status
+    plane.kill()
+    plane.start()
+    after = plane.status()
+    assert (after.durable_serial, after.digest_lo) == (status.durable_serial, status.digest_lo)
+
+
+def test_a_failed_fsync_ends_the_program_without_an_answer():
+    if not shutil.which("strace"):
+        print("    skipped: needs strace")
+        return
+    inject = "inject=fsync,fdatasync:error=EIO:when="
+    for when in ("20", "24"):
+        wrap = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", inject + when]
+        with ControlPlane(wrapped_in=wrap) as plane:
+            stub = plane.stub()
+            answered = 0
+            with contextlib.suppress(grpc.RpcError):
+                for i in range(100):
+                    apply(stub, update("LIST", f"192.0.2.{i}"))
+                    answered = i + 1
+            assert plane.process.wait(10) == 1, plane.said()
+            assert "nothing in doubt was answered" in plane.said() and answered < 100
+            plane.wrapped_in = []
+            plane.start()
+            # Nothing that was answered is lost; the one in doubt is there, or it is not.
+            status = plane.status()
+            assert status.durable_serial in (answered, answered + 1), (status.durable_serial, answered)
+            assert status.n_listings == status.durable_serial
 
 
 # Data planes.

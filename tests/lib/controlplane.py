@@ -85,13 +85,15 @@ def wait_for(what, condition, seconds=10):
 class ControlPlane:
     """One program in one directory; `with` ends it and removes the directory."""
 
-    def __init__(self, extra="", **options):
+    def __init__(self, extra="", wrapped_in=(), **options):
+        """extra: more lines of section controlplane; wrapped_in: a command that runs the program."""
         self.folder = tempfile.TemporaryDirectory(prefix="bounceline-test-")
         self.dir = pathlib.Path(self.folder.name)
         self.dir.chmod(0o755)
         self.socket = self.dir / "run/control.sock"
         self.config = self.dir / "bounceline.yaml"
         self.config.write_text(SETTINGS.format(dir=self.dir, url=URL, reader=READER, feeder=FEEDER, extra=extra))
+        self.wrapped_in = list(wrapped_in)
         self.options = options
         self.process = None
         self.channels = []
@@ -114,8 +116,8 @@ class ControlPlane:
     def start(self):
         with open(self.dir / "said", "ab") as said:
             begin = said.tell()
-            self.process = subprocess.Popen([str(PROGRAM), "--config", str(self.config)], stdin=subprocess.DEVNULL,
-                                            stdout=said, stderr=said, **self.options)
+            self.process = subprocess.Popen([*self.wrapped_in, str(PROGRAM), "--config", str(self.config)],
+                                            stdin=subprocess.DEVNULL, stdout=said, stderr=said, **self.options)
         wait_for("ready", lambda: self.process.poll() is not None or "ready: " in self.said()[begin:], 60)
         assert self.process.poll() is None, self.said()
 
