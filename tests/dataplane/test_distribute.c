@@ -241,6 +241,33 @@ START_TEST(a_damaged_master_is_told_from_damaged_replicas)
 }
 END_TEST
 
+/* A patch that comes while a checksum is under way: the sum that is published is of one state, not of two. */
+START_TEST(a_patch_in_the_middle_of_a_checksum_starts_it_anew)
+{
+    struct bl_replica *replica = &plane_workers[0]->replica;
+    struct bl_replica_check check = {0, 0};
+    uint64_t serial, sum;
+
+    fixture_set(build, "192.0.2.0/24", 1);
+    hand_out(1, NULL);
+    plane_settle(master());
+    ck_assert(!bl_distribute_compare(plane_distribute, master(), 100000));
+    ck_assert(plane_turn(0)); /* asked, and begun */
+    bl_replica_check_step(replica, bl_table_size(replica->table) - PLANE_STEP_BYTES - 1);
+    fixture_set(build, "192.0.2.0/24", 2);
+    hand_out(2, NULL);
+    while (plane_turn(0))
+        ;
+    while (!bl_replica_check_result(replica, 1, &serial, &sum))
+        bl_replica_check_step(replica, PLANE_STEP_BYTES);
+    ck_assert_uint_eq(serial, 2);
+    while (!bl_replica_check_table(replica->table, &check, 1 << 20))
+        ;
+    ck_assert_uint_eq(sum, check.sum);
+    plane_settle(master());
+}
+END_TEST
+
 /* A replica that is not at the serial that a patch is for: the patch is not applied, and a copy comes instead. */
 START_TEST(a_patch_that_does_not_fit_is_repaired)
 {
@@ -259,6 +286,11 @@ START_TEST(a_patch_that_does_not_fit_is_repaired)
     }
     ck_assert_ptr_nonnull(patch);
     ck_assert_int_eq(bl_distribute_patch(plane_distribute, patch, NULL, &held), BL_OK);
+    for (unsigned i = 0; i < PLANE_WORKERS; i++)
+        while (plane_turn(i))
+            ;
+    bl_distribute_poll(plane_distribute, NULL);
+    ck_assert_uint_eq(bl_distribute_enforced(plane_distribute)->serial, 1); /* not what did not go in */
     plane_settle(master());
     ck_assert_uint_eq(bl_distribute_counts(plane_distribute).n_repairs, PLANE_WORKERS);
     assert_all_equal();
@@ -295,6 +327,7 @@ int main(void)
     tcase_add_test(tests, a_switch_to_another_epoch_counts_when_all_have_it);
     tcase_add_test(tests, a_damaged_replica_is_found_and_replaced);
     tcase_add_test(tests, a_damaged_master_is_told_from_damaged_replicas);
+    tcase_add_test(tests, a_patch_in_the_middle_of_a_checksum_starts_it_anew);
     tcase_add_test(tests, a_patch_that_does_not_fit_is_repaired);
     tcase_add_test(tests, an_end_in_the_middle_leaks_nothing);
     suite_add_tcase(suite, tests);
