@@ -2,12 +2,15 @@
 #include "dataplane/eal.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
@@ -17,6 +20,9 @@
 #include "dataplane/say.h"
 
 enum { ARGUMENTS_MAX = 32 };
+
+/* Of the name of a data plane's folder for run-time files; its name and process number follow. */
+#define PREFIX "bounceline-"
 
 /* EAL's argument vector. EAL moves the pointers about, so that the strings are freed by a copy of them. */
 struct arguments {
@@ -155,9 +161,65 @@ static bool add_all(struct arguments *arguments, const struct bl_settings_datapl
     return add(arguments, "bounceline-dataplane") && add(arguments, huge ? "--in-memory" : "--no-huge") &&
            add(arguments, "--iova-mode=va") && add(arguments, "--log-level=warning") &&
            add(arguments, "--log-level=lib.telemetry:error") && add(arguments, "--log-level=*:warning") &&
-           add(arguments, "--file-prefix=bounceline-%s-%d", settings->name, (int)getpid()) && add(arguments, "-m") &&
+           add(arguments, "--file-prefix=" PREFIX "%s-%d", settings->name, (int)getpid()) && add(arguments, "-m") &&
            add(arguments, "%u", settings->memory_mb) && (huge || add(arguments, "--no-shconf")) &&
            add_lcores(arguments, settings) && add_ports(arguments, settings, ports);
+}
+
+/* Each process has a folder of its own for its telemetry socket, and DPDK leaves it there. */
+static void remove_runtime_folder(const char *path)
+{
+    DIR *folder = opendir(path);
+    struct dirent *entry;
+
+    if (folder == NULL)
+        return;
+    while ((entry = readdir(folder)) != NULL)
+        if (entry->d_name[0] != '.')
+            (void)unlinkat(dirfd(folder), entry->d_name, 0);
+    closedir(folder);
+    (void)rmdir(path);
+}
+
+/* True when a telemetry socket is there and nobody listens on it: its process was killed. */
+static bool is_left_over(const char *folder)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int length = snprintf(address.sun_path, sizeof(address.sun_path), "%s/dpdk_telemetry.v2", folder);
+    bool refused;
+
+    if (fd < 0)
+        return false;
+    refused = length > 0 && (size_t)length < sizeof(address.sun_path) &&
+              connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0 && errno == ECONNREFUSED;
+    close(fd);
+    return refused;
+}
+
+/* Takes away what killed data planes left beside our own folder. */
+static void sweep_runtime_folders(void)
+{
+    const char *own = rte_eal_get_runtime_dir();
+    const char *last = strrchr(own, '/');
+    char root[PATH_MAX], path[PATH_MAX];
+    struct dirent *entry;
+    DIR *folder;
+
+    if (last == NULL)
+        return;
+    snprintf(root, sizeof(root), "%.*s", (int)(last - own), own);
+    folder = opendir(root);
+    if (folder == NULL)
+        return;
+    while ((entry = readdir(folder)) != NULL) {
+        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0 ||
+            snprintf(path, sizeof(path), "%s/%s", root, entry->d_name) >= (int)sizeof(path))
+            continue;
+        if (is_left_over(path))
+            remove_runtime_folder(path);
+    }
+    closedir(folder);
 }
 
 int bl_eal_init(const struct bl_settings_dataplane *settings, const struct bl_port *wan, const struct bl_port *lan,
@@ -181,6 +243,8 @@ int bl_eal_init(const struct bl_settings_dataplane *settings, const struct bl_po
                              "DPDK does not start (%s): see its words above; wan %s, lan %s, lcores %s, memory_mb %u",
                              rte_strerror(rte_errno), wan->setting, lan->setting,
                              settings->lcores[0] == '\0' ? "derived" : settings->lcores, settings->memory_mb);
+    else
+        sweep_runtime_folders();
 out:
     for (int i = 0; i < arguments.n; i++)
         free(arguments.text[i]);
@@ -200,21 +264,6 @@ int bl_eal_worker_lcores(uint32_t n_workers, unsigned *lcores, struct bl_error_d
     return bl_error_set(detail, BL_ERANGE,
                         "dataplane.lcores: %u lcores beside the main one: expected one for each of the %u workers", n,
                         n_workers);
-}
-
-/* Each process has a folder of its own for its telemetry socket, and DPDK leaves it there. */
-static void remove_runtime_folder(const char *path)
-{
-    DIR *folder = opendir(path);
-    struct dirent *entry;
-
-    if (folder == NULL)
-        return;
-    while ((entry = readdir(folder)) != NULL)
-        if (entry->d_name[0] != '.')
-            (void)unlinkat(dirfd(folder), entry->d_name, 0);
-    closedir(folder);
-    (void)rmdir(path);
 }
 
 void bl_eal_fini(void)

@@ -32,30 +32,61 @@ __attribute__((used, visibility("default"))) int setsockopt(int fd, int level, i
     return (int)syscall(SYS_setsockopt, fd, level, name, value, length);
 }
 
-static bool reassembles(int fd)
+static bool is_packet_socket(int fd)
 {
-    uint32_t fanout = 0;
+    socklen_t length = sizeof(int);
     int domain = 0;
-    socklen_t length = sizeof(domain);
 
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0 || domain != AF_PACKET)
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_PACKET;
+}
+
+/* Calls @p visit for each packet socket of this process. @return false when that can't be known. */
+static bool visit_sockets(void (*visit)(int fd, bool *result), bool *result)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    struct dirent *entry;
+
+    if (folder == NULL)
         return false;
-    length = sizeof(fanout);
-    return getsockopt(fd, SOL_PACKET, PACKET_FANOUT, &fanout, &length) == 0 &&
-           (fanout & (uint32_t)PACKET_FANOUT_FLAG_DEFRAG << TYPE_SHIFT) != 0;
+    while ((entry = readdir(folder)) != NULL) {
+        int fd = atoi(entry->d_name);
+
+        if (entry->d_name[0] != '.' && is_packet_socket(fd))
+            visit(fd, result);
+    }
+    closedir(folder);
+    return true;
+}
+
+static void look_at_flags(int fd, bool *fine)
+{
+    socklen_t length = sizeof(uint32_t);
+    uint32_t fanout = 0;
+
+    if (getsockopt(fd, SOL_PACKET, PACKET_FANOUT, &fanout, &length) == 0 &&
+        (fanout & (uint32_t)PACKET_FANOUT_FLAG_DEFRAG << TYPE_SHIFT) != 0)
+        *fine = false;
 }
 
 bool bl_fanout_verify(void)
 {
-    DIR *folder = opendir("/proc/self/fd");
-    struct dirent *entry;
     bool fine = true;
 
-    if (folder == NULL)
-        return false;
-    while ((entry = readdir(folder)) != NULL)
-        if (entry->d_name[0] != '.' && reassembles(atoi(entry->d_name)))
-            fine = false;
-    closedir(folder);
-    return fine;
+    return visit_sockets(look_at_flags, &fine) && fine;
+}
+
+/* Reading the error clears it. The kernel has a lock for senders, so that the worker whose socket it is may send too. */
+static void take_error(int fd, bool *unused)
+{
+    socklen_t length = sizeof(int);
+    int error = 0;
+
+    (void)unused;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error != 0)
+        (void)send(fd, NULL, 0, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void bl_fanout_recover(void)
+{
+    (void)visit_sockets(take_error, NULL);
 }

@@ -1,5 +1,5 @@
 /** @file fanout.h
- * Keeps the kernel from changing frames on their way into net_af_packet.
+ * Keeps the kernel from changing frames on their way into net_af_packet, and from holding them back on the way out.
  *
  * The driver spreads a port's frames over its queues with PACKET_FANOUT, and always asks the kernel to put IPv4 fragments
  * together first (PACKET_FANOUT_FLAG_DEFRAG). What comes in is then longer than the wire allows: it is cut at the slot's
@@ -14,5 +14,10 @@
 
 /** True when no packet socket of this process reassembles fragments. Cost: start-up, looks at every descriptor. */
 bool bl_fanout_verify(void);
+
+/** After an interface was down each of its sockets owes its next caller an error: the driver's next frame would lie in
+ * its ring until another one is sent. Takes the errors, and has the kernel send what lies there. Threads: main core
+ * only, while workers run. Cost: control path, looks at every descriptor. */
+void bl_fanout_recover(void);
 
 #endif

@@ -266,6 +266,9 @@ bool bl_port_link(struct bl_port *port)
         memset(&answer, 0, sizeof(answer));
         up = ask_kernel(port, SIOCGIFFLAGS, &answer) == 0 && (answer.ifr_flags & IFF_UP) != 0 &&
              (answer.ifr_flags & IFF_RUNNING) != 0;
+        /* Not only when it has come up: it may have been down between two looks. */
+        if (up)
+            bl_fanout_recover();
     } else {
         up = rte_eth_link_get_nowait(port->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
     }

@@ -320,6 +320,20 @@ class Dataplane(unittest.TestCase):
                 self.assertFalse(segment and segment[3] == 40100, f"answered {segment}")
         self.assertGreater(self.counters()["drop_checksum"], 0)
 
+    def test_link_down_and_up(self):
+        """The operator is told, and no frame is left lying in a ring when it is up again: each queue's first one counts."""
+        self.sync.snapshot({})
+        self.assert_passes(bl.SENDER_IPV4, bl.RECEIVER_IPV4)
+        before = self.log().count("lan: port lan0: link up")
+        self.lab.run("appliance", "ip", "link", "set", "lan0", "down", check=True)
+        wait_for("a word on the link", lambda: "lan: port lan0: link DOWN" in self.log(), 5)
+        self.lab.run("appliance", "ip", "link", "set", "lan0", "up", check=True)
+        wait_for("a word on the link", lambda: self.log().count("lan: port lan0: link up") > before, 5)
+        start = time.monotonic()
+        for _ in range(16):
+            self.assert_passes(bl.SENDER_IPV4, bl.RECEIVER_IPV4)
+        self.assertLess(time.monotonic() - start, 0.9, "a SYN had to be sent again")
+
     # Updates.
 
     def test_delta_is_enforced_when_acknowledged(self):
