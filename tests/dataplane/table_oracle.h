@@ -1,6 +1,6 @@
 /** @file table_oracle.h
- * What the table must say, found the plain way: one sorted array of prefixes a length, masked and compared byte by byte.
- * Shares no code with the table; the digest is added up anew from the arrays each time. */
+ * What the table must say, found the plain way: one sorted array of prefixes a length, masked and compared byte by
+ * byte. Shares no code with the table; the digest is added up anew from the arrays each time. */
 #ifndef BL_TABLE_ORACLE_H
 #define BL_TABLE_ORACLE_H
 

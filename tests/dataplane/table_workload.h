@@ -1,6 +1,6 @@
 /** @file table_workload.h
- * Random addresses and prefixes for the tests of the table, from a seed: clustered, so that prefixes nest, with the ends
- * of the space among them. */
+ * Random addresses and prefixes for the tests of the table, from a seed: clustered, so that prefixes nest, with the
+ * ends of the space among them. */
 #ifndef BL_TABLE_WORKLOAD_H
 #define BL_TABLE_WORKLOAD_H
 
