@@ -86,9 +86,9 @@ struct bl_batch {
 
 struct bl_item_result {
     uint32_t index;
-    uint8_t outcome;  /**< enum bl_outcome */
-    uint8_t refusal;  /**< enum bl_refusal */
-    char *detail;     /**< owned; NULL for none */
+    uint8_t outcome; /**< enum bl_outcome */
+    uint8_t refusal; /**< enum bl_refusal */
+    char *detail;    /**< owned; NULL for none */
 };
 
 enum { BL_BATCH_BULK_REFUSALS_MAX = 100 };
@@ -96,7 +96,7 @@ enum { BL_BATCH_BULK_REFUSALS_MAX = 100 };
 /** The decision on a batch. Items: one an update, in order; of a bulk the first refused ones only. */
 struct bl_batch_result {
     uint64_t epoch;
-    uint64_t serial; /**< 0: nothing was recorded */
+    uint64_t serial;              /**< 0: nothing was recorded */
     struct bl_item_result *items; /**< owned */
     size_t n_items;
     uint64_t n_outcomes[BL_OUTCOME_COUNT];

@@ -32,14 +32,14 @@ enum bl_effect_kind {
 struct bl_effect_attributes {
     const char *source;
     const char *reason;
-    const char *url;            /**< of the class */
-    const char *actor;          /**< who set it; in a live record the record's actor */
-    uint64_t serial;            /**< that set it; in a live record the record's serial */
+    const char *url;   /**< of the class */
+    const char *actor; /**< who set it; in a live record the record's actor */
+    uint64_t serial;   /**< that set it; in a live record the record's serial */
     int64_t observed_at_ms;
     int64_t expires_at_ms;
-    int64_t suppress_until_ms;  /**< listings observed at or before it do not count */
+    int64_t suppress_until_ms; /**< listings observed at or before it do not count */
     uint16_t code;
-    uint8_t action;             /**< enum bl_action */
+    uint8_t action; /**< enum bl_action */
     bool self_service;
 };
 

@@ -12,7 +12,7 @@
 #include "bounceline/error.h"
 
 enum {
-    BL_CLASS_NONE = 0,    /**< not listed */
+    BL_CLASS_NONE = 0, /**< not listed */
     BL_CLASS_FIRST = 1,
     BL_CLASS_LAST = 62,
     BL_CLASS_EXEMPT = 63, /**< a hole: stop here, not listed */

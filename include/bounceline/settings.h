@@ -16,8 +16,8 @@
 #include "bounceline/class.h"
 
 enum {
-    BL_SETTINGS_TEXT_MAX = 256,  /**< of any one string, with NUL */
-    BL_SETTINGS_PORTS_MAX = 16,  /**< protected TCP ports */
+    BL_SETTINGS_TEXT_MAX = 256, /**< of any one string, with NUL */
+    BL_SETTINGS_PORTS_MAX = 16, /**< protected TCP ports */
     BL_SETTINGS_SOURCES_MAX = 64,
     BL_SETTINGS_ACTORS_MAX = 64,
     BL_SETTINGS_PREFIXES_MAX = 256,
@@ -34,11 +34,11 @@ enum bl_role { BL_ROLE_NONE, BL_ROLE_READER, BL_ROLE_DELISTER, BL_ROLE_FEEDER, B
 
 /** Section `dataplane`. */
 struct bl_settings_dataplane {
-    char name[64];                       /**< of this data plane, for the control plane */
-    char wan[BL_SETTINGS_TEXT_MAX];      /**< the port toward the internet, see port.h for its forms */
-    char lan[BL_SETTINGS_TEXT_MAX];      /**< the port toward the mail servers */
-    uint32_t workers;                    /**< 1..64, one queue pair of each port for each */
-    char lcores[BL_SETTINGS_TEXT_MAX];   /**< EAL --lcores; empty: main on CPU 0, workers on the CPUs that follow */
+    char name[64];                     /**< of this data plane, for the control plane */
+    char wan[BL_SETTINGS_TEXT_MAX];    /**< the port toward the internet, see port.h for its forms */
+    char lan[BL_SETTINGS_TEXT_MAX];    /**< the port toward the mail servers */
+    uint32_t workers;                  /**< 1..64, one queue pair of each port for each */
+    char lcores[BL_SETTINGS_TEXT_MAX]; /**< EAL --lcores; empty: main on CPU 0, workers on the CPUs that follow */
     enum bl_poll poll;
     enum bl_hugepages hugepages;
     uint32_t memory_mb;
@@ -49,27 +49,27 @@ struct bl_settings_dataplane {
     enum bl_starttls starttls;
     char cookie_key_file[BL_SETTINGS_TEXT_MAX]; /**< 16 bytes; empty: from getrandom at each start */
     char sync_socket[BL_SETTINGS_TEXT_MAX];
-    uint32_t frame_bytes;                /**< largest frame a port's buffers hold, with Ethernet header */
-    uint32_t rx_descriptors;             /**< a queue */
+    uint32_t frame_bytes;    /**< largest frame a port's buffers hold, with Ethernet header */
+    uint32_t rx_descriptors; /**< a queue */
     uint32_t tx_descriptors;
-    uint32_t forward_buffers;            /**< packet buffers, all workers */
-    uint32_t reply_buffers;              /**< packet buffers for answers, a worker */
-    uint32_t patch_step_bytes;           /**< of a patch, between two bursts */
+    uint32_t forward_buffers;  /**< packet buffers, all workers */
+    uint32_t reply_buffers;    /**< packet buffers for answers, a worker */
+    uint32_t patch_step_bytes; /**< of a patch, between two bursts */
 };
 
 struct bl_settings_source {
     char name[64];
-    uint16_t code;                   /**< 606..649 */
-    uint8_t action;                  /**< enum bl_action */
+    uint16_t code;  /**< 606..649 */
+    uint8_t action; /**< enum bl_action */
     bool self_service;
-    char url[BL_CLASS_URL_MAX + 1];  /**< empty: controlplane.url */
+    char url[BL_CLASS_URL_MAX + 1]; /**< empty: controlplane.url */
 };
 
 struct bl_settings_actor {
     char name[64];
-    uint32_t uid;       /**< SO_PEERCRED */
+    uint32_t uid; /**< SO_PEERCRED */
     enum bl_role role;
-    char source[64];    /**< feeder: the source it speaks for */
+    char source[64]; /**< feeder: the source it speaks for */
 };
 
 /** Section `controlplane`. */
@@ -78,23 +78,23 @@ struct bl_settings_controlplane {
     uint32_t socket_mode;                   /**< octal in the file */
     char sync_socket[BL_SETTINGS_TEXT_MAX]; /**< TableSync */
     char data_directory[BL_SETTINGS_TEXT_MAX];
-    char user[64];                          /**< runs as; empty: as started */
-    char url[BL_CLASS_URL_MAX + 1];         /**< in the 550 line */
-    uint16_t code;                          /**< of a listing that says none */
-    uint8_t ipv6_unit;                      /**< 48..128 */
-    uint32_t delist_days;                   /**< how long a delist lasts */
-    uint32_t delist_grace_s;                /**< evidence this much younger than a delist does not count against it */
-    uint32_t hold_percent;                  /**< a source's change over this share is held for force */
-    uint64_t hold_floor_addresses;          /**< but never below this many addresses */
+    char user[64];                  /**< runs as; empty: as started */
+    char url[BL_CLASS_URL_MAX + 1]; /**< in the 550 line */
+    uint16_t code;                  /**< of a listing that says none */
+    uint8_t ipv6_unit;              /**< 48..128 */
+    uint32_t delist_days;           /**< how long a delist lasts */
+    uint32_t delist_grace_s;        /**< evidence this much younger than a delist does not count against it */
+    uint32_t hold_percent;          /**< a source's change over this share is held for force */
+    uint64_t hold_floor_addresses;  /**< but never below this many addresses */
     struct bl_prefix never_listed[BL_SETTINGS_PREFIXES_MAX]; /**< the operator's own networks */
     uint32_t n_never_listed;
     struct bl_settings_source sources[BL_SETTINGS_SOURCES_MAX]; /**< in order: the first wins */
     uint32_t n_sources;
     struct bl_settings_actor actors[BL_SETTINGS_ACTORS_MAX];
     uint32_t n_actors;
-    uint32_t retry_window;                  /**< answers kept for retries */
-    uint32_t snapshot_records;              /**< a snapshot after this many records */
-    uint32_t commit_batches_max;            /**< batches in one commit */
+    uint32_t retry_window;       /**< answers kept for retries */
+    uint32_t snapshot_records;   /**< a snapshot after this many records */
+    uint32_t commit_batches_max; /**< batches in one commit */
 };
 
 /** Section `client`. */

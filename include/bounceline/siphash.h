@@ -35,8 +35,8 @@ static inline uint64_t bl_siphash(const struct bl_siphash_key *key, const void *
 {
     const uint8_t *at = data;
     const uint8_t *end = at + (length & ~(size_t)7);
-    uint64_t v[4] = {key->k0 ^ 0x736f6d6570736575ULL, key->k1 ^ 0x646f72616e646f6dULL,
-                     key->k0 ^ 0x6c7967656e657261ULL, key->k1 ^ 0x7465646279746573ULL};
+    uint64_t v[4] = {key->k0 ^ 0x736f6d6570736575ULL, key->k1 ^ 0x646f72616e646f6dULL, key->k0 ^ 0x6c7967656e657261ULL,
+                     key->k1 ^ 0x7465646279746573ULL};
     uint64_t word;
 
     for (; at < end; at += 8) {

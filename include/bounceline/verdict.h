@@ -31,7 +31,8 @@ enum bl_verdict { BL_VERDICT_PASS, BL_VERDICT_REJECT, BL_VERDICT_DROP, BL_VERDIC
     X(DROP_FRAGMENT, DROP, "drop_fragment", "listed, a fragment to a protected address") \
     X(DROP_UNPARSABLE, DROP, "drop_unparsable", "listed, can't be parsed") \
     X(DROP_CHECKSUM, DROP, "drop_checksum", "listed, checksum wrong: no answer to it") \
-    X(DROP_UNANSWERABLE, DROP, "drop_unanswerable", "listed, source or destination must not be answered (broadcast, multicast, bogon)") \
+    X(DROP_UNANSWERABLE, DROP, "drop_unanswerable", \
+      "listed, source or destination must not be answered (broadcast, multicast, bogon)") \
     X(DROP_FLAGS, DROP, "drop_flags", "listed, TCP flags that no connection uses") \
     X(DROP_WINDOW, DROP, "drop_window", "listed, the peer's window leaves no room for an answer") \
     X(DROP_NO_BUFFER, DROP, "drop_no_buffer", "listed, no buffer for the answer") \
@@ -43,7 +44,7 @@ enum bl_reason {
 #define X(suffix, verdict, name, text) BL_REASON_##suffix,
     BL_REASONS(X)
 #undef X
-    BL_REASON_COUNT
+        BL_REASON_COUNT
 };
 
 /** The reason's verdict. Cost: fast path (an array). */
