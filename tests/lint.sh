@@ -84,7 +84,8 @@ lint_sizes() {
                 start = 0
             }
             END {
-                max = file ~ /\.h$/ ? h_max : c_max
+                # A header of the tests holds code, as a .c file does.
+                max = file ~ /\.h$/ && file !~ /^tests\// ? h_max : c_max
                 if (NR > max) {printf "%s:%d: %d lines: expected at most %d\n", file, NR, NR, max; bad = 1}
                 exit bad
             }' "$file" || status=1

@@ -166,13 +166,13 @@ class Bounce(unittest.TestCase):
 
     def test_replicas_and_digests_agree(self):
         self.list(bl.SENDER_IPV4)
-        self.list("2001:db8:5::/48", "--code", "620")
+        self.list("2001:db8:5::/56", "--code", "620")
 
         def agree():
             plane = self.lab.status()["dataplanes"][0]
             return plane["digest_agrees"] is True and plane["replicas_agree"] is True and len(plane["workers"]) == 4
         wait_for("four equal replicas, and digests", agree, 15, 0.2)
-        self.delist("2001:db8:5::/48")
+        self.delist("2001:db8:5::/56")
 
 
 if __name__ == "__main__":
