@@ -10,7 +10,7 @@
  * Valid: the serials have no gap, and each checksum is SipHash-2-4 of the body under the key (epoch, serial), of a
  * snapshot's part under (epoch ^ serial, part). SQLite has no checksum of its own for pages of the file. Records are
  * checked whenever they are read, so a start checks everything it relies on; the whole file's structure is checked at
- * open while it is small (quick_check takes about a second a GiB), afterwards each page as it is read.
+ * open while it is small (quick_check takes 6 s a GiB of small records), later each page as it is read.
  *
  * Durability: WAL mode, synchronous=FULL: a commit returns after fdatasync of the WAL. SQLite would checkpoint on its own
  * inside a commit and ignore its errors; here that is off, and checkpoints are made before an append, errors included.
