@@ -25,6 +25,8 @@ int bl_list_class_reserve(struct bl_list_classes *classes)
     return BL_OK;
 }
 
+/* 62 compares: the code differs first, nearly always. A number is in use as long as it has a code, with or without
+ * listings: a restored table has none yet. */
 uint8_t bl_list_class_find(const struct bl_list_classes *classes, const struct bl_class *class)
 {
     for (uint8_t i = BL_CLASS_FIRST; i <= BL_CLASS_LAST; i++)
@@ -33,6 +35,7 @@ uint8_t bl_list_class_find(const struct bl_list_classes *classes, const struct b
     return 0;
 }
 
+/* The one place where the table changes once it is in use, so that none of it escapes undo. */
 static void set(struct bl_list_classes *classes, uint8_t class_id, const struct bl_class *class)
 {
     classes->undo[classes->n_undo++] =
@@ -46,12 +49,14 @@ uint8_t bl_list_class_take(struct bl_list_classes *classes, const struct bl_clas
         if (classes->table[i].code != 0)
             continue;
         set(classes, i, class);
+        /* Also when it means what it meant before it was freed: who follows was not told that it was. */
         classes->changed |= UINT64_C(1) << i;
         return i;
     }
     return 0;
 }
 
+/* Not a change for those who follow: no entry has this number any more. */
 void bl_list_class_clear(struct bl_list_classes *classes, uint8_t class_id)
 {
     static const struct bl_class none;
@@ -76,6 +81,7 @@ uint64_t bl_list_class_commit(struct bl_list_classes *classes)
     return changed;
 }
 
+/* A log may be of other settings than ours: only what the data plane could not take is refused. */
 static int check(const struct bl_class *class)
 {
     if (class->code < BL_CLASS_CODE_MIN || class->code > BL_CLASS_CODE_MAX || class->action < BL_ACTION_REJECT ||
@@ -91,6 +97,7 @@ int bl_list_class_restore(struct bl_list_classes *classes, const struct bl_class
     for (uint8_t i = BL_CLASS_FIRST; i <= BL_CLASS_LAST; i++) {
         if (table[i].code == 0)
             continue;
+        /* Two numbers of one meaning: the next listing would have a choice, and the fold be no fold. */
         if (check(&table[i]) != BL_OK || bl_list_class_find(classes, &table[i]) != 0) {
             memset(classes->table, 0, sizeof(classes->table));
             return BL_EINVAL;

@@ -17,7 +17,7 @@ int bl_list_due_reserve(struct bl_list_due *due)
     if (due->n < due->n_max)
         return BL_OK;
     if (n_max >= BL_LIST_LAYER_NOT_DUE)
-        return BL_EFULL;
+        return BL_ENOMEM;
     cells = realloc(due->cells, n_max * sizeof(*cells));
     if (cells == NULL)
         return BL_ENOMEM;
@@ -26,11 +26,13 @@ int bl_list_due_reserve(struct bl_list_due *due)
     return BL_OK;
 }
 
+/* The time stands in the cell: a place in the heap costs 4 bytes, and most layers never end. */
 static int64_t time_at(const struct bl_list_due *due, const struct bl_list_layers *layers, size_t place)
 {
     return bl_list_layer_at(layers, due->cells[place])->expires_at_ms;
 }
 
+/* Both sides of the same fact: who is here, and where it is. */
 static void put(struct bl_list_due *due, const struct bl_list_layers *layers, size_t place, uint32_t cell)
 {
     due->cells[place] = cell;
@@ -73,10 +75,12 @@ void bl_list_due_remove(struct bl_list_due *due, const struct bl_list_layers *la
     uint32_t last = due->cells[--due->n];
 
     cell->due = BL_LIST_LAYER_NOT_DUE;
+    /* What was last may belong above its new place, not only below: it comes from another branch. */
     if (place != due->n)
         settle(due, layers, place, last);
 }
 
+/* Out and in again: what is due is not done until its record is on disk, and may be asked for again. */
 size_t bl_list_due_find(struct bl_list_due *due, const struct bl_list_layers *layers, int64_t now_ms, uint32_t *cells,
                         size_t max)
 {

@@ -15,7 +15,7 @@ struct bl_list_due {
 
 void bl_list_due_fini(struct bl_list_due *due);
 
-/** Makes room for one more. @return 0, BL_ENOMEM or BL_EFULL. */
+/** Makes room for one more. @return 0 or BL_ENOMEM. */
 int bl_list_due_reserve(struct bl_list_due *due);
 
 /** Room must be reserved, or the cell have been in it since (undo). */

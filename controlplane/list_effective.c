@@ -27,6 +27,7 @@ void bl_list_effective_fini(struct bl_list_effective *effective)
     *effective = (struct bl_list_effective){.changes = NULL};
 }
 
+/* As with undo: what an import took is given back. */
 void bl_list_effective_reset(struct bl_list_effective *effective)
 {
     effective->n_changes = 0;
@@ -94,6 +95,7 @@ static uint8_t decide(const struct run *run, const struct cover *cover)
     return BL_CLASS_NONE;
 }
 
+/* Without memory the walk goes on: value, digest and counts must agree with each other for the rollback that follows. */
 static void write_down(struct bl_list_effective *effective, const struct bl_prefix *prefix, uint8_t class_id)
 {
     if (effective->quiet)
@@ -112,6 +114,7 @@ static void write_down(struct bl_list_effective *effective, const struct bl_pref
     effective->changes[effective->n_changes++] = (struct bl_list_change){*prefix, class_id};
 }
 
+/* The digest costs four hashes a change, and saves a walk over millions for each answer. */
 static void set_entry(struct bl_list_effective *effective, const struct bl_list_node *node, uint8_t before,
                       uint8_t after)
 {
@@ -138,6 +141,7 @@ static void visit(struct run *run, uint32_t number, struct cover cover, uint8_t 
     uint8_t entry_after;
 
     take_node(run, number, &cover);
+    /* A fork is named by no layer: it must not become an entry. */
     node->value = node->first_cell == 0 ? after : decide(run, &cover);
     entry_before = bl_list_effective_entry(before, old);
     entry_after = bl_list_effective_entry(after, node->value);
@@ -155,6 +159,7 @@ void bl_list_effective_evaluate(struct bl_list_effective *effective, const struc
     struct cover cover = {.suppress_until_ms = INT64_MIN};
     uint8_t above = BL_CLASS_NONE;
 
+    /* What covers the node from above did not change, but decides with it. */
     for (uint32_t i = 0; i + 1 < path->n; i++)
         take_node(&run, path->nodes[i], &cover);
     if (path->n > 1)

@@ -27,6 +27,7 @@ void bl_list_layers_fini(struct bl_list_layers *layers)
     free(layers->known);
 }
 
+/* At most as many as there may be in the settings, and only when a name is held: no index. */
 static uint32_t find_order(const struct bl_list_layers *layers, const char *source)
 {
     for (size_t i = 0; i < layers->n_order; i++)
@@ -67,6 +68,7 @@ int bl_list_layer_fill(struct bl_list_layers *layers, enum bl_effect_kind kind,
     *cell = (struct bl_list_cell){
         .kind = (uint8_t)kind,
         .due = BL_LIST_LAYER_NOT_DUE,
+        /* An exemption has no evidence: what a client says of it must not make two states differ. */
         .observed_at_ms = kind == BL_EFFECT_EXEMPT ? 0 : attributes->observed_at_ms,
         .expires_at_ms = attributes->expires_at_ms,
     };
@@ -139,6 +141,8 @@ static bool is_stronger(const struct bl_list_layers *layers, const struct bl_lis
     return strcmp(bl_list_text_at(&layers->sources, a->of.source), bl_list_text_at(&layers->sources, b->of.source)) < 0;
 }
 
+/* A renewal stands beside the cell that it replaces until that is killed, so equal ones may be neighbours for a
+ * moment: either order is right, as only one of them will live. */
 uint32_t bl_list_layer_link(struct bl_list_layers *layers, struct bl_list_node *node, const struct bl_list_cell *model)
 {
     uint32_t number = bl_list_pool_take(&layers->cells);

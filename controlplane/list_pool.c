@@ -17,10 +17,12 @@ void bl_list_pool_fini(struct bl_list_pool *pool)
     bl_list_pool_init(pool, pool->item_bytes);
 }
 
+/* Slabs are never moved: pointers to items stay good while others are taken. Not zeroed here but when taken, so that a
+ * page costs nothing before it is used. */
 static int add_slab(struct bl_list_pool *pool)
 {
     if (pool->n_slabs == UINT32_MAX >> BL_LIST_POOL_SHIFT)
-        return BL_EFULL;
+        return BL_ENOMEM;
     if (pool->n_slabs == pool->n_slabs_max) {
         uint32_t n_slabs_max = pool->n_slabs_max * 2 + 8;
         uint8_t **slabs = realloc(pool->slabs, n_slabs_max * sizeof(*slabs));
@@ -48,6 +50,7 @@ int bl_list_pool_reserve(struct bl_list_pool *pool, uint32_t n)
     return BL_OK;
 }
 
+/* What was given back first: it is in the cache, and keeps the slabs full. */
 uint32_t bl_list_pool_take(struct bl_list_pool *pool)
 {
     uint32_t number = pool->first_free;

@@ -28,7 +28,7 @@ struct bl_list_pool {
 void bl_list_pool_init(struct bl_list_pool *pool, uint32_t item_bytes);
 void bl_list_pool_fini(struct bl_list_pool *pool);
 
-/** Makes sure that the next @p n takes succeed. @return 0, BL_ENOMEM, or BL_EFULL: 2^32 items. */
+/** Makes sure that the next @p n takes succeed. @return 0 or BL_ENOMEM (also at 2^32 items). */
 int bl_list_pool_reserve(struct bl_list_pool *pool, uint32_t n);
 
 /** A zeroed item; one must be reserved. */

@@ -88,6 +88,7 @@ static enum strength strength_of(const struct bl_list_cell *cell, int64_t suppre
     return cell->observed_at_ms > suppress_until_ms ? LISTING : SUPPRESSED;
 }
 
+/* Of several delists the one that suppresses longest decides, wherever on the path it stands. */
 static int64_t latest_delist(const struct bl_list_state *state, const struct bl_list_path *path)
 {
     int64_t latest_ms = INT64_MIN;
@@ -161,6 +162,7 @@ size_t bl_list_state_lookup(const struct bl_list_state *state, const struct bl_p
     for (enum strength strength = EXEMPTION; strength < STRENGTHS; strength++)
         collect(state, &path, suppress_until_ms, strength, &found);
     is_listed = found.class_id != 0 && found.n_of[EXEMPTION] == 0;
+    /* The strongest stands first, and decides; where only suppressed listings are, what suppresses them does. */
     if (is_listed || found.n_of[EXEMPTION] != 0) {
         if (found.n != 0)
             layers[0].effective = true;
@@ -209,6 +211,7 @@ struct entry_walk {
     void *context;
 };
 
+/* By recursion, as deep as a prefix has bits. An entry is where the value differs from the one above. */
 static int walk_entries(const struct entry_walk *walk, uint32_t number, uint8_t above)
 {
     const struct bl_list_node *node = bl_list_trie_at(&walk->state->trie, number);
@@ -288,6 +291,7 @@ int bl_list_state_each_layer_in(const struct bl_list_state *state, const struct 
 
     if (below == 0)
         return 0;
+    /* The walk itself counts the delist of the prefix, when it comes to its node. */
     if (bl_list_trie_find(&state->trie, prefix, &path))
         path.n--;
     return walk_layers(&walk, below, latest_delist(state, &path));

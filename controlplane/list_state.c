@@ -66,6 +66,7 @@ static void count_in(struct bl_list_state *state, uint32_t number)
         bl_list_due_add(&state->due, &state->layers, number);
 }
 
+/* The class may be left without listings: kill_cell frees it, a rollback does not, as the table has its own undo. */
 static void count_out(struct bl_list_state *state, uint32_t number)
 {
     const struct bl_list_cell *cell = bl_list_layer_at(&state->layers, number);
@@ -79,6 +80,7 @@ static void count_out(struct bl_list_state *state, uint32_t number)
         bl_list_due_remove(&state->due, &state->layers, number);
 }
 
+/* The number of changes goes with each act: a rollback forgets what was written down since. */
 static void push(struct bl_list_state *state, enum bl_list_undo_act act, uint32_t cell)
 {
     bl_list_undo_push(&state->undo, act, cell, state->effective.n_changes);
@@ -158,6 +160,7 @@ static int set_layer(struct bl_list_state *state, const struct bl_prefix *prefix
     return is_same_to_rules(bl_list_layer_at(&state->layers, old), model) ? BL_OK : evaluate(state, &path);
 }
 
+/* What is absent stays absent: that a removal comes twice, or late, is no fault. */
 static int remove_layer(struct bl_list_state *state, const struct bl_prefix *prefix, enum bl_effect_kind kind,
                         uint32_t source)
 {
@@ -177,6 +180,7 @@ static int remove_layer(struct bl_list_state *state, const struct bl_prefix *pre
     return evaluate(state, &path);
 }
 
+/* The log is trusted, but not to be ours: a record of a broken program must not be folded in silence. */
 static int check_group(const struct bl_effect_group *group, struct bl_error_detail *detail)
 {
     const struct bl_effect_attributes *attributes = &group->attributes;
@@ -239,6 +243,7 @@ static int set_group(struct bl_list_state *state, const struct bl_effect_group *
 
     if (error != BL_OK)
         return error;
+    /* A snapshot says who set it and when; a record is that itself. */
     if (attributes->actor != NULL && attributes->actor[0] != '\0')
         actor = attributes->actor;
     model.serial = attributes->serial != 0 ? attributes->serial : serial;
@@ -247,6 +252,7 @@ static int set_group(struct bl_list_state *state, const struct bl_effect_group *
         error = choose_class(state, attributes, &model.class_id, detail);
     for (size_t i = 0; i < group->n_prefixes && error == BL_OK; i++)
         error = set_layer(state, &group->prefixes[i], &model);
+    /* Each cell holds its own by now. */
     bl_list_layer_release(&state->layers, &model);
     return error;
 }
@@ -258,6 +264,7 @@ static int remove_group(struct bl_list_state *state, const struct bl_effect_grou
 
     if (group->kind == BL_EFFECT_UNLIST) {
         source = bl_list_text_find(&state->layers.sources, group->attributes.source);
+        /* A name that nothing holds has no listings. */
         if (source == 0)
             return BL_OK;
     }
@@ -308,6 +315,7 @@ static void evaluate_at(struct bl_list_state *state, const struct bl_list_node *
     (void)evaluate(state, &path);
 }
 
+/* Nothing that is undone later refers to this node but by a cell in its chain, which would keep it. */
 static void undo_link(struct bl_list_state *state, uint32_t number)
 {
     uint32_t node_number = bl_list_layer_at(&state->layers, number)->node;
@@ -382,6 +390,7 @@ int bl_list_state_restore_classes(struct bl_list_state *state, const struct bl_c
     return bl_list_class_restore(&state->classes, classes);
 }
 
+/* Kept between calls: it is asked for each second, and is small. */
 static int make_due_memory(struct bl_list_state *state, size_t max)
 {
     if (max <= state->n_due_max)

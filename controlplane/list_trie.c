@@ -30,6 +30,7 @@ static unsigned common_bits(struct bl_ip6 a, struct bl_ip6 b)
     return 128;
 }
 
+/* Shifts by 64 are undefined: the ends are said apart. */
 static struct bl_ip6 cut(struct bl_ip6 key, unsigned length)
 {
     uint64_t hi = length == 0 ? 0 : length >= 64 ? UINT64_MAX : ~(UINT64_MAX >> length);
@@ -38,6 +39,7 @@ static struct bl_ip6 cut(struct bl_ip6 key, unsigned length)
     return (struct bl_ip6){key.hi & hi, key.lo & lo};
 }
 
+/* A new node has the value of the node above it: it is no entry, and what is below it need not be told. */
 static uint32_t make(struct bl_list_trie *trie, struct bl_ip6 key, uint8_t length, const struct bl_list_node *above)
 {
     uint32_t number = bl_list_pool_take(&trie->nodes);
@@ -58,6 +60,7 @@ int bl_list_trie_init(struct bl_list_trie *trie)
     int error;
 
     bl_list_pool_init(&trie->nodes, sizeof(struct bl_list_node));
+    /* The roots are there for ever: no path is empty, and every node but these has one above it. */
     error = bl_list_pool_reserve(&trie->nodes, 2);
     if (error != BL_OK)
         return error;
@@ -90,6 +93,7 @@ static uint32_t *descend(const struct bl_list_trie *trie, uint8_t family, struct
         if (*link == 0)
             return link;
         node = bl_list_trie_at(trie, *link);
+        /* Path compression: the bits that the link skips must be compared, too. */
         if (node->length > length || common_bits(node->key, key) < node->length)
             return link;
         at = *link;
@@ -135,6 +139,7 @@ int bl_list_trie_insert(struct bl_list_trie *trie, const struct bl_prefix *prefi
         unsigned common = common_bits(below->key, key);
 
         added = make(trie, key, prefix->length, above);
+        /* Either it comes between the two, or both hang on a fork where they part. */
         if (common >= prefix->length) {
             bl_list_trie_at(trie, added)->children[bit_of(below->key, prefix->length)] = *link;
             *link = added;

@@ -50,7 +50,7 @@ static inline struct bl_list_node *bl_list_trie_at(const struct bl_list_trie *tr
 /** The nodes above and at @p prefix. @return true when the last one is at the prefix itself. */
 bool bl_list_trie_find(const struct bl_list_trie *trie, const struct bl_prefix *prefix, struct bl_list_path *path);
 
-/** Makes the node of @p prefix if it is not there; it ends the path. @return 0 or BL_ENOMEM, BL_EFULL with nothing made. */
+/** Makes the node of @p prefix if it is not there; it ends the path. @return 0, or BL_ENOMEM with nothing made. */
 int bl_list_trie_insert(struct bl_list_trie *trie, const struct bl_prefix *prefix, struct bl_list_path *path);
 
 /** Takes @p node out when it has no layers and forks nothing, and then the fork above it if that is needless now. */

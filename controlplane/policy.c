@@ -19,6 +19,7 @@ struct run {
     uint32_t first_accepted; /* of a bulk */
 };
 
+/* A remark on an item that was accepted always fits: it is in a list, which is short. */
 static int set_detail(struct run *run, struct bl_item_result *item, const char *text)
 {
     free(item->detail);
@@ -62,6 +63,7 @@ static int decide(struct run *run, uint32_t index, const struct bl_update *updat
     return set_detail(run, item, decision.detail.text);
 }
 
+/* The index counts through both columns, IPv4 first, as the answer promises. */
 static int decide_bulk(struct run *run)
 {
     const struct bl_bulk *bulk = run->batch->bulk;
@@ -104,6 +106,7 @@ static int refuse_rest(struct run *run, enum bl_refusal refusal, const char *tex
     if (run->batch->bulk != NULL && refusal == BL_REFUSAL_HELD_FOR_FORCE) {
         size_t last = result->n_items == BL_BATCH_BULK_REFUSALS_MAX ? result->n_items - 1 : result->n_items++;
 
+        /* The figures must be read, whatever was refused before: one place is made. */
         run->n_details -= run->n_details == DETAILS_MAX;
         result->items[last].index = run->first_accepted;
         result->items[last].outcome = BL_OUTCOME_REFUSED;
@@ -168,6 +171,7 @@ int bl_policy_apply(const struct bl_settings_controlplane *settings, struct bl_l
 
     *effects = (struct bl_policy_effects){NULL, 0, NULL};
     *result = (struct bl_batch_result){.items = NULL};
+    /* Too large for a stack: it has room for all layers that can cover one prefix. */
     run.context = calloc(1, sizeof(*run.context));
     if (run.context == NULL)
         return BL_ENOMEM;
@@ -178,6 +182,7 @@ int bl_policy_apply(const struct bl_settings_controlplane *settings, struct bl_l
     run.context->serial = serial;
     run.context->is_bulk = batch->bulk != NULL;
     error = run_batch(&run, &is_refused);
+    /* Items that were refused left nothing; here the ones that were accepted go, too. */
     if (error != BL_OK || is_refused) {
         bl_list_state_rollback(state, mark);
         bl_policy_effects_clear(&run.context->effects);

@@ -24,6 +24,7 @@ static bool is_operator(const struct bl_list_layer *layer)
     return layer->kind == BL_EFFECT_LIST && strcmp(layer->attributes.source, BL_RECORD_OPERATOR) == 0;
 }
 
+/* Suppressed ones count for the closing, too: a delist of the prefix would suppress them longer. */
 static void note_feed(struct survey *survey, const struct bl_list_layer *layer)
 {
     if (!layer->attributes.self_service && !survey->is_closed) {
@@ -33,6 +34,7 @@ static void note_feed(struct survey *survey, const struct bl_list_layer *layer)
     survey->is_suppressed |= layer->suppressed;
 }
 
+/* Layers come strongest first: of a kind, the first one seen is the longest. */
 static void note_cover(struct survey *survey, const struct bl_list_layer *layer, bool is_exact)
 {
     if (layer->kind == BL_EFFECT_EXEMPT) {
@@ -137,6 +139,7 @@ static int decide_without_feeds(struct bl_policy_context *context, const struct 
         decision->outcome = BL_OUTCOME_REMOVED;
         return BL_OK;
     }
+    /* "Not listed" would be wrong for a part of it. */
     if (survey->has_inner_operator)
         return bl_policy_item_refuse(decision, BL_REFUSAL_OPERATOR_LISTING, prefix,
                                      "the operator lists %s in it: delist that",
@@ -204,11 +207,13 @@ int bl_policy_delist_decide(struct bl_policy_context *context, const struct bl_p
         is_unlisted = true;
         look_around(context, prefix, &survey);
     }
+    /* An exemption wins already; a delist behind it would come to light on the day when it ends. */
     if (survey.exemption != NULL) {
         decision->outcome = is_unlisted ? BL_OUTCOME_REMOVED : BL_OUTCOME_UNCHANGED;
         remark(decision, "exempt", survey.exemption);
         return BL_OK;
     }
+    /* What was asked for exactly is done; that the address stays listed must be said. */
     if (survey.operator_wide != NULL && is_unlisted) {
         decision->outcome = BL_OUTCOME_REMOVED;
         remark(decision, "removed, but a wider listing stays", survey.operator_wide);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* In a bulk all items point to the same strings. */
 static bool is_same_text(const char *a, const char *b)
 {
     return a == b || strcmp(a, b) == 0;
@@ -65,6 +66,7 @@ void bl_policy_effects_clear(struct bl_policy_effects_maker *maker)
 
 void bl_policy_effects_finish(struct bl_policy_effects_maker *maker, struct bl_policy_effects *effects)
 {
+    /* Only now: the array moved while it grew. */
     struct bl_prefix *prefixes = maker->prefixes;
 
     for (size_t i = 0; i < maker->n_groups; i++) {

@@ -13,6 +13,7 @@ void bl_policy_hold_fini(struct bl_policy_hold *hold)
     *hold = (struct bl_policy_hold){.sources = NULL};
 }
 
+/* A batch touches few sources, and mostly one. */
 static struct bl_policy_hold_source *find(struct bl_policy_hold *hold, const char *name)
 {
     if (hold->last < hold->n && strcmp(hold->sources[hold->last].name, name) == 0)
@@ -96,6 +97,7 @@ bool bl_policy_hold_check(const struct bl_policy_hold *hold, const struct bl_set
         const struct bl_policy_hold_source *source = &hold->sources[i];
         struct bound bound = {settings, source->name, "adds", "IPv4 addresses"};
 
+        /* Its first import. */
         if (source->before.n_listings == 0)
             continue;
         if (is_over(&bound, source->added.n_ipv4, source->before.n_ipv4, detail))

@@ -32,6 +32,7 @@ int bl_policy_item_put(struct bl_policy_context *context, enum bl_effect_kind ki
     const struct bl_effect_group effect = {kind, *attributes, prefix, 1};
     int error = BL_OK;
 
+    /* First: the hold wants to know what the source covered before. */
     if (is_new || kind == BL_EFFECT_UNLIST)
         error = bl_policy_hold_count(&context->hold, context->state, attributes->source, prefix, is_new);
     if (error == BL_OK)
@@ -106,12 +107,14 @@ static void fill_attributes(struct bl_policy_context *context)
         attributes->self_service = update->self_service == BL_SELF_SERVICE_OPEN;
 }
 
+/* All of a bulk's items ask for the same: a million of them is looked at once. */
 static void look_at_update(struct bl_policy_context *context, const struct bl_update *update)
 {
     if (context->update == update)
         return;
     context->update = update;
     context->source = update->source == NULL ? "" : update->source;
+    /* A delist without a source means another thing than one with: nothing is filled in there. */
     if (context->source[0] == '\0' && update->kind == BL_UPDATE_LIST)
         context->source = context->actor->role == BL_ROLE_ADMIN ? BL_RECORD_OPERATOR : context->actor->source;
     find_malformed(context);
@@ -139,6 +142,7 @@ static bool is_malformed(struct bl_policy_context *context, const struct bl_pref
 {
     const char *text = context->update->prefix == NULL ? "" : context->update->prefix;
 
+    /* The prefix comes first: every other text names it. */
     decision->outcome = BL_OUTCOME_REFUSED;
     decision->refusal = BL_REFUSAL_INVALID;
     if (in == NULL && bl_address_parse_prefix(text, context->settings->ipv6_unit, out, &decision->detail) != BL_OK)
@@ -174,6 +178,7 @@ static const char *find_forbidden(const struct bl_policy_context *context, const
     case BL_ROLE_DELISTER:
         if (!is_plain_delist)
             return "a delister may delist, without a source";
+        /* A person has one bounce of one address, or of one unit of IPv6. */
         if (prefix->length < (prefix->family == BL_FAMILY_IPV4 ? 32 : context->settings->ipv6_unit))
             return "a delister may delist single addresses";
         return NULL;
@@ -182,6 +187,7 @@ static const char *find_forbidden(const struct bl_policy_context *context, const
     }
 }
 
+/* Taking an exemption back makes nothing wider: what is there may always go. */
 static bool is_too_wide(const struct bl_policy_context *context, const struct bl_prefix *prefix)
 {
     return context->update->kind != BL_UPDATE_UNEXEMPT &&
@@ -229,6 +235,7 @@ static bool is_refused(struct bl_policy_context *context, const struct bl_prefix
     return decision->outcome == BL_OUTCOME_REFUSED;
 }
 
+/* The actor and the serial are not compared: who repeats a listing does not take it over. */
 static bool is_same_listing(const struct bl_effect_attributes *a, const struct bl_effect_attributes *b)
 {
     return a->code == b->code && a->action == b->action && a->self_service == b->self_service &&
@@ -296,6 +303,7 @@ static int unlist(struct bl_policy_context *context, const struct bl_prefix *pre
     return bl_policy_item_put(context, BL_EFFECT_UNLIST, &attributes, prefix, false);
 }
 
+/* An exemption of what nothing lists is good, too: it is for what may come. */
 static int exempt(struct bl_policy_context *context, const struct bl_prefix *prefix,
                   struct bl_policy_decision *decision)
 {
