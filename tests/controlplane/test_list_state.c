@@ -489,6 +489,7 @@ int main(void)
     int n_failed;
 
     tcase_add_checked_fixture(rules, setup, teardown);
+    tcase_set_timeout(rules, 120); /* large groups, under sanitizers on a busy machine */
     tcase_add_test(rules, longest_prefix_wins);
     tcase_add_test(rules, sources_in_the_configured_order_then_by_name);
     tcase_add_test(rules, operator_wins_over_longer_feeds);
