@@ -33,6 +33,8 @@ struct seen {
     size_t line_of[BL_CONFIG_KEYS_MAX];
 };
 
+/* Every refusal of the file's content goes through here, so that all of them look alike: place, key, cause. The line is
+ * libyaml's, which counts from 0. */
 __attribute__((format(printf, 4, 5))) static int refuse(const struct reader *reader, size_t line, int error,
                                                         const char *format, ...)
 {
@@ -85,6 +87,7 @@ static int refuse_yaml(const struct reader *reader)
                   parser->context == NULL ? "" : ", ", parser->context == NULL ? "" : parser->context);
 }
 
+/* libyaml keeps the same two facts in three places. */
 static const yaml_char_t *anchor_of(const yaml_event_t *event)
 {
     switch (event->type) {
@@ -172,6 +175,7 @@ static const char *found(const struct reader *reader, char out[80])
     }
 }
 
+/* The one form of "this value will not do". */
 static int refuse_value(const struct reader *reader, const struct bl_config_key *key, int error)
 {
     char was[80];
@@ -181,6 +185,7 @@ static int refuse_value(const struct reader *reader, const struct bl_config_key 
                   bl_config_value_expected(key, want));
 }
 
+/* By length, not to the first NUL: YAML can say "\0", and what stands behind it must not be lost in silence. */
 static bool is_printable(const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
@@ -200,7 +205,7 @@ static int read_scalar(struct reader *reader, const struct bl_config_key *key, v
     if (event->type != YAML_SCALAR_EVENT || is_null(reader))
         return refuse_value(reader, key, BL_EINVAL);
     if (!is_printable(scalar(reader), event->data.scalar.length) ||
-        (!bl_config_value_is_text(key) && !is_plain(reader)))
+        (!bl_config_value_may_be_quoted(key) && !is_plain(reader)))
         return refuse_value(reader, key, BL_EINVAL);
     error = bl_config_value_set(key, scalar(reader), to, &cause);
     if (error != BL_OK && cause.text[0] != '\0')
@@ -210,6 +215,7 @@ static int read_scalar(struct reader *reader, const struct bl_config_key *key, v
 
 static int read_mapping(struct reader *reader, const struct bl_config_mapping *mapping, void *elements, size_t index);
 
+/* A list is a set: an element that comes twice is a mistake, and mostly a typing error in one of the two. */
 static int read_element(struct reader *reader, const struct bl_config_key *key, void *list, size_t index)
 {
     uint8_t *element = (uint8_t *)list + index * key->size;
@@ -255,6 +261,7 @@ static int read_list(struct reader *reader, const struct bl_config_key *key, uin
             return error;
         count++;
     }
+    /* Last, so that a default element is gone as soon as the file has a list, also an empty one. */
     memcpy(base + key->count_offset, &count, sizeof(count));
     return BL_OK;
 }
@@ -322,6 +329,7 @@ static int read_key(struct reader *reader, const struct bl_config_mapping *mappi
     return error;
 }
 
+/* What is missing has no line: the one named is where it would have to be added. */
 static int refuse_missing(struct reader *reader, const struct bl_config_key *key, size_t line)
 {
     char want[BL_CONFIG_VALUE_EXPECTED_MAX];
@@ -331,6 +339,7 @@ static int refuse_missing(struct reader *reader, const struct bl_config_key *key
                   bl_config_value_expected(key, want));
 }
 
+/* The mapping's own check, when all its keys are in. It blames a key, whose line was kept. */
 static int check_mapping(struct reader *reader, const struct bl_config_mapping *mapping, const void *elements,
                          size_t index, const struct seen *seen)
 {
@@ -504,6 +513,7 @@ int bl_config_parse(const struct bl_config_section *sections, size_t n_sections,
                             source->length, BL_CONFIG_FILE_BYTES_MAX);
     if (yaml_parser_initialize(&reader.parser) == 0)
         return bl_error_set(detail, BL_ENOMEM, "%s: out of memory", source->name);
+    /* Else a byte order mark would have it read UTF-16. */
     yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&reader.parser, (const unsigned char *)source->text, source->length);
     bl_config_init(sections, n_sections, out);
@@ -513,6 +523,7 @@ int bl_config_parse(const struct bl_config_section *sections, size_t n_sections,
     return error;
 }
 
+/* One byte more than the limit is asked for: so a file of exactly the limit is told from a longer one. */
 static int read_all(int descriptor, const char *path, char *text, size_t *length, struct bl_error_detail *detail)
 {
     size_t used = 0;

@@ -4,9 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
-bool bl_config_value_is_text(const struct bl_config_key *key)
+static bool is_text(const struct bl_config_key *key)
 {
     return key->type == BL_CONFIG_TEXT || key->type == BL_CONFIG_ITEMS;
+}
+
+bool bl_config_value_may_be_quoted(const struct bl_config_key *key)
+{
+    /* A choice too: YAML 1.1 takes a bare off for a boolean, so people quote it. */
+    return is_text(key) || key->type == BL_CONFIG_ENUM;
 }
 
 bool bl_config_value_is_list(const struct bl_config_key *key)
@@ -75,6 +81,7 @@ static int read_digits(const char **text, uint64_t *value)
     return BL_OK;
 }
 
+/* The whole text, to its end: "12x" is no number. */
 static int read_integer(const char *text, uint64_t *value)
 {
     int error = read_digits(&text, value);
@@ -112,6 +119,7 @@ static int read_duration(const char *text, enum bl_config_unit unit, uint64_t *v
     return BL_EINVAL;
 }
 
+/* With or without the leading zero that people write. */
 static int read_octal(const char *text, uint64_t *value)
 {
     size_t n = strspn(text, "01234567");
@@ -135,6 +143,7 @@ static int read_choice(const char *text, const struct bl_config_choice *choices,
     return BL_EINVAL;
 }
 
+/* The field has the width that its struct gives it; the range in the table keeps the value inside. Enums are 4 bytes. */
 static void store(void *to, size_t size, uint64_t value)
 {
     switch (size) {
@@ -208,7 +217,7 @@ int bl_config_value_set(const struct bl_config_key *key, const char *text, void 
 {
     int error;
 
-    if (bl_config_value_is_text(key))
+    if (is_text(key))
         return set_text(key, text, to, cause);
     error = set_number(key, text, to);
     return error == BL_OK && key->check != NULL ? key->check(text, cause) : error;

@@ -16,8 +16,8 @@ int bl_config_value_set(const struct bl_config_key *key, const char *text, void 
 /** What the key, or one element of its list, takes, for a message: "an integer of 1..64". @return @p out or a constant. */
 const char *bl_config_value_expected(const struct bl_config_key *key, char out[BL_CONFIG_VALUE_EXPECTED_MAX]);
 
-/** True when the value is a text or a list of texts: it may be quoted. */
-bool bl_config_value_is_text(const struct bl_config_key *key);
+/** True when the value is a text, a choice or a list of texts: it may be quoted. */
+bool bl_config_value_may_be_quoted(const struct bl_config_key *key);
 
 bool bl_config_value_is_list(const struct bl_config_key *key);
 

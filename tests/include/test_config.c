@@ -172,6 +172,13 @@ START_TEST(every_type_is_read)
 }
 END_TEST
 
+START_TEST(a_choice_may_be_quoted)
+{
+    ck_assert_int_eq(parse("first:\n  colour: \"red\"\n"), BL_OK);
+    ck_assert_uint_eq(whole.first.colour, 3);
+}
+END_TEST
+
 START_TEST(empty_files_and_sections_are_fine)
 {
     ck_assert_int_eq(parse(""), BL_OK);
@@ -343,6 +350,7 @@ int main(void)
     suite_add_tcase(suite, tests);
     tcase_add_test(tests, defaults_fill_what_is_not_said);
     tcase_add_test(tests, every_type_is_read);
+    tcase_add_test(tests, a_choice_may_be_quoted);
     tcase_add_test(tests, empty_files_and_sections_are_fine);
     tcase_add_loop_test(tests, refusals_name_line_key_found_and_expected, 0,
                         (int)(sizeof(refusals) / sizeof(refusals[0])));
