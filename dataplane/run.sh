@@ -80,6 +80,7 @@ parse_options() {
 
 prepare() {
     packages_install build lab
+    BUILD_TARGETS=(bounceline-dataplane bounceline-controlplane bounceline)
     build_preset release "$BL_BUILD"
 }
 
