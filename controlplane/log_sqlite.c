@@ -35,6 +35,7 @@ int bl_log_sqlite_error(int code)
     }
 }
 
+/* Keyed by the place, so that a body that moved to another row is found as well as one that changed. */
 static uint64_t checksum_of(uint64_t k0, uint64_t k1, const void *data, size_t length)
 {
     const struct bl_siphash_key key = {k0, k1};
@@ -51,6 +52,7 @@ static int poison(struct bl_log *log, const char *what, struct bl_error_detail *
     return bl_error_set(detail, BL_EIO, "%s", log->poison.text);
 }
 
+/* The first error is what a person needs, not the hundredth refusal after it. */
 static int refuse_poisoned(const struct bl_log *log, struct bl_error_detail *detail)
 {
     return bl_error_set(detail, BL_EIO, "the log takes no more writes until a restart: %s", log->poison.text);
@@ -129,6 +131,7 @@ static int insert_row(sqlite3_stmt *insert, uint64_t number, uint64_t checksum, 
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
+/* IMMEDIATE takes the write lock at once: nothing later in the transaction can fail for want of it. */
 static int append_rows(struct bl_log *log, const struct bl_log_blob *records, size_t n)
 {
     int code = sqlite3_exec(log->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
@@ -151,6 +154,7 @@ int bl_log_append(struct bl_log *log, const struct bl_log_blob *records, size_t 
             return bl_error_set(detail, BL_EORDER, "record %llu: expected serial %llu",
                                 (unsigned long long)records[i].serial, (unsigned long long)(log->serial + 1 + i));
     }
+    /* Here, not behind the commit: when it fails, nothing of these records was written. */
     if (log->n_wal_frames >= CHECKPOINT_FRAMES)
         error = bl_log_sqlite_checkpoint(log, SQLITE_CHECKPOINT_PASSIVE, detail);
     if (error != BL_OK || n == 0)
@@ -234,6 +238,7 @@ static int insert_parts(struct bl_log *log, uint64_t serial, int (*next)(void *c
     return code;
 }
 
+/* For two numbers of ours in a statement that runs once: no text from outside gets here. */
 static int run_format(sqlite3 *db, const char *format, uint64_t a, uint64_t b)
 {
     char sql[160];

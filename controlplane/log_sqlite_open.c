@@ -26,6 +26,7 @@ static const char schema[] =
     "CREATE TABLE meta(id INTEGER PRIMARY KEY CHECK(id = 0), epoch INTEGER NOT NULL, snapshot_serial INTEGER NOT NULL,"
     " snapshot_parts INTEGER NOT NULL) STRICT;";
 
+/* Statements without a result that matters. The statement itself is the best name of what failed. */
 static int run(sqlite3 *db, const char *sql, struct bl_error_detail *detail)
 {
     int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
@@ -70,6 +71,8 @@ static int make_directory(const char *path, struct bl_error_detail *detail)
     return error;
 }
 
+/* Ours before SQLite's: the WAL is written over before SQLite opens anything, and that must never hit a log in use. The
+ * lock goes with the descriptor, so also with a killed process. */
 static int lock_directory(struct bl_log *log, const char *path, struct bl_error_detail *detail)
 {
     log->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -103,6 +106,7 @@ static int rewrite(int file, struct bl_error_detail *detail)
     return BL_OK;
 }
 
+/* No WAL is the usual case: a log that was closed in order leaves none, or an empty one. */
 static int rewrite_wal(const struct bl_log *log, struct bl_error_detail *detail)
 {
     int file = openat(log->directory, BL_LOG_SQLITE_FILE "-wal", O_RDWR | O_CLOEXEC);
@@ -117,6 +121,7 @@ static int rewrite_wal(const struct bl_log *log, struct bl_error_detail *detail)
     return error;
 }
 
+/* SQLite's hook behind each commit: the number of frames in the WAL. */
 static int count_frames(void *context, sqlite3 *db, const char *database, int n_frames)
 {
     struct bl_log *log = context;
@@ -127,6 +132,7 @@ static int count_frames(void *context, sqlite3 *db, const char *database, int n_
     return SQLITE_OK;
 }
 
+/* What can't be said later than here: who may come in, when SQLite syncs, and what a damaged file may do to us. */
 static int open_database(struct bl_log *log, const char *path, struct bl_error_detail *detail)
 {
     char *file = sqlite3_mprintf("%s/" BL_LOG_SQLITE_FILE, path);
@@ -201,6 +207,7 @@ static int check_format(struct bl_log *log, struct bl_error_detail *detail)
     return BL_OK;
 }
 
+/* The structure of all b-trees, without the order of their keys: records are checked against their checksums anyway. */
 static int quick_check(sqlite3 *db, struct bl_error_detail *detail)
 {
     static const char sql[] = "PRAGMA quick_check(1)";

@@ -109,9 +109,9 @@ static int check_record(void *context, const struct bl_log_blob *record)
     uint8_t body[5000];
     size_t length = make_body(reading->next, body);
 
-    ck_assert_uint_eq(record->serial, reading->next);
-    ck_assert_uint_eq(record->length, length);
-    ck_assert_mem_eq(record->data, body, length);
+    /* A passing ck_assert costs a write to a pipe; there are thousands of records. */
+    if (record->serial != reading->next || record->length != length || memcmp(record->data, body, length) != 0)
+        ck_abort_msg("record %llu is not what was written", (unsigned long long)reading->next);
     reading->next++;
     return ++reading->n == 3 ? reading->stop_with : 0;
 }
@@ -274,9 +274,11 @@ static int check_part(void *context, const struct bl_log_blob *part)
 {
     struct parts *parts = context;
 
-    ck_assert_uint_eq(part->length, parts->next * 9000);
-    for (size_t i = 0; i < part->length; i++)
-        ck_assert_uint_eq(part->data[i], (uint8_t)(parts->seed + parts->next));
+    bool same = part->length == parts->next * 9000;
+
+    for (size_t i = 0; same && i < part->length; i++)
+        same = part->data[i] == (uint8_t)(parts->seed + parts->next);
+    ck_assert_msg(same, "part %zu is not what was written", parts->next);
     parts->next++;
     return 0;
 }
@@ -730,6 +732,7 @@ int main(void)
     int failed;
 
     suite_add_tcase(suite, tests);
+    tcase_set_timeout(tests, 120);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, records_come_back_after_reopening);
     tcase_add_test(tests, a_reader_can_stop);
