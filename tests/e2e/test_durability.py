@@ -39,6 +39,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 
 import grpc
 
@@ -91,13 +92,18 @@ class Client:
         self.failure = None
         self.n_dark = 0     # answers that came once the power was being cut
 
-    def fresh(self):
-        """A prefix that was never used: 10.client.x.y, or the same number in IPv6."""
+    def address(self, network):
+        """An IPv4 address of NETWORK/8 that was never used: a million for each client."""
         self.n_prefixes += 1
-        n = self.n_prefixes
-        if n % 5 == 0:
-            return f"2001:db8:{self.number:x}:{n:x}::/64"
-        return f"10.{self.number}.{n >> 8}.{n & 255}/32"
+        number = self.number << 20 | self.n_prefixes
+        return bytes([network, number >> 16, number >> 8 & 255, number & 255])
+
+    def fresh(self):
+        """A prefix that was never used, of either family."""
+        packed = self.address(10)
+        if self.n_prefixes % 5 == 0:
+            return f"2001:db8:{packed[1]:x}:{packed[2] << 8 | packed[3]:x}::/64"
+        return ".".join(map(str, packed)) + "/32"
 
     def listing(self, prefix):
         return pb.Update(kind=pb.UPDATE_KIND_LIST, prefix=prefix, reason=f"durability {self.n_prefixes}")
@@ -108,10 +114,9 @@ class Client:
         if kind == "toggle":
             return self.make_toggle(names)
         if kind == "bulk":
-            prefixes = [f"11.{self.number}.{self.n_prefixes >> 8}.{self.n_prefixes & 255}/32"
-                        for self.n_prefixes in range(self.n_prefixes + 1, self.n_prefixes + 41)]
-            packed = b"".join(bytes(map(int, prefix[:-3].split("."))) for prefix in prefixes)
-            bulk = pb.BulkUpdate(kind=pb.UPDATE_KIND_LIST, ipv4_addresses=packed)
+            packed = [self.address(11) for _ in range(40)]
+            prefixes = [".".join(map(str, address)) + "/32" for address in packed]
+            bulk = pb.BulkUpdate(kind=pb.UPDATE_KIND_LIST, ipv4_addresses=b"".join(packed))
             return Sent(pb.UpdateBatch(bulk=bulk, **names), prefixes, len(prefixes), True)
         prefixes = [self.fresh() for _ in range({"one": 1, "atomic": 12, "mixed": 3}[kind])]
         updates = [self.listing(prefix) for prefix in prefixes]
@@ -138,7 +143,14 @@ class Client:
             self.exempt = not sent.listed
 
     def run(self, stub, dark):
-        """Sends until the control plane dies, or until it is dark."""
+        """A thread: whatever ends it but a death is a finding."""
+        try:
+            self.send(stub, dark)
+        except Exception:  # pylint: disable=broad-except
+            self.failure = f"{self.name}: {traceback.format_exc()}"
+
+    def send(self, stub, dark):
+        """Until the control plane dies, or until it is dark."""
         while True:
             self.doubt = self.make()
             try:
