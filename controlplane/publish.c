@@ -13,9 +13,10 @@
 
 #include "controlplane/ring.h"
 
-/* connected, acknowledged and heard_ms change under the lock; only the sync thread changes them. */
+/* connected, enforces, acknowledged and heard_ms change under the lock; only the sync thread changes them. */
 struct bl_publish_plane {
     bool known;
+    bool enforces; /* `acknowledged`; before, its table may be of another list, which no serial of ours describes */
     uint64_t acknowledged;
     int64_t heard_ms; /* its hello or last report */
     struct bl_codec_dataplane status;
@@ -125,7 +126,7 @@ static uint64_t count_reached(const struct bl_publish *publish, uint64_t serial,
         if (!plane->status.connected)
             continue;
         reached->n_connected++;
-        reached->n_enforced += plane->acknowledged >= serial;
+        reached->n_enforced += plane->enforces && plane->acknowledged >= serial;
         lowest = plane->acknowledged < lowest ? plane->acknowledged : lowest;
     }
     reached->enforced = reached->n_connected != 0 && reached->n_enforced == reached->n_connected;
@@ -305,6 +306,7 @@ int bl_publish_connect(struct bl_publish *publish, const struct bl_codec_sync_me
             memset(place, 0, sizeof(*place));
         place->known = true;
         /* A new connection has to acknowledge afresh, even what its last one had. */
+        place->enforces = false;
         place->acknowledged = 0;
         place->heard_ms = now_ms;
         place->status.connected = true;
@@ -326,6 +328,7 @@ void bl_publish_disconnect(struct bl_publish *publish, struct bl_publish_plane *
 {
     (void)pthread_mutex_lock(&publish->lock);
     plane->status.connected = false;
+    plane->enforces = false;
     plane->acknowledged = 0;
     (void)pthread_mutex_unlock(&publish->lock);
     settle(publish);
@@ -344,9 +347,19 @@ bool bl_publish_is_stale(struct bl_publish *publish, const struct bl_publish_pla
 void bl_publish_acknowledge(struct bl_publish *publish, struct bl_publish_plane *plane, uint64_t serial)
 {
     (void)pthread_mutex_lock(&publish->lock);
+    plane->enforces = true;
     plane->acknowledged = serial;
     (void)pthread_mutex_unlock(&publish->lock);
     settle(publish);
+}
+
+/* Nobody's waiting ends by this. */
+void bl_publish_withdraw(struct bl_publish *publish, struct bl_publish_plane *plane)
+{
+    (void)pthread_mutex_lock(&publish->lock);
+    plane->enforces = false;
+    plane->acknowledged = 0;
+    (void)pthread_mutex_unlock(&publish->lock);
 }
 
 /* A report is also the sign of life that bl_publish_is_stale goes by. */

@@ -80,8 +80,11 @@ int bl_publish_connect(struct bl_publish *publish, const struct bl_codec_sync_me
 void bl_publish_disconnect(struct bl_publish *publish, struct bl_publish_plane *plane);
 bool bl_publish_is_stale(struct bl_publish *publish, const struct bl_publish_plane *plane, int64_t now_ms);
 
-/** Every worker of @p plane has @p serial; 0: nothing is known to be enforced there now. Answers who waits. */
+/** Every worker of @p plane has @p serial. Answers who waits. */
 void bl_publish_acknowledge(struct bl_publish *publish, struct bl_publish_plane *plane, uint64_t serial);
+
+/** Nothing is known to be enforced there any more, not even serial 0, the empty list of a new log. */
+void bl_publish_withdraw(struct bl_publish *publish, struct bl_publish_plane *plane);
 
 void bl_publish_report(struct bl_publish *publish, struct bl_publish_plane *plane,
                        const struct bl_codec_sync_report *report, int64_t now_ms);

@@ -142,7 +142,7 @@ static void add_point(struct bl_sync_peer *peer, uint64_t serial, struct bl_dige
 static void resync(struct bl_sync_peer *peer, bool digest_mismatch, int64_t not_before_ms)
 {
     bl_publish_count_resync(peer->publish, peer->plane, digest_mismatch);
-    bl_publish_acknowledge(peer->publish, peer->plane, 0);
+    bl_publish_withdraw(peer->publish, peer->plane);
     peer->wants_snapshot = true;
     peer->snapshot_not_before_ms = not_before_ms;
     peer->n_points = 0;

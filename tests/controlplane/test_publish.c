@@ -130,9 +130,27 @@ START_TEST(a_resync_takes_back_what_was_enforced)
     bl_publish_acknowledge(publish, a, 10);
     ck_assert_uint_eq(bl_publish_reached(publish, 10, &reached), 10);
     ck_assert(reached.enforced);
-    bl_publish_acknowledge(publish, a, 0);
+    bl_publish_withdraw(publish, a);
     ck_assert_uint_eq(bl_publish_reached(publish, 10, &reached), 0);
     ck_assert(!reached.enforced && reached.n_connected == 1);
+}
+END_TEST
+
+/* A new log begins at serial 0, and a data plane may come to it with the table of another. */
+START_TEST(serial_0_must_be_acknowledged_too)
+{
+    struct bl_publish_plane *a = connect_plane("a", 0, BL_OK);
+    struct waiting waiting;
+
+    add(&waiting, 0, INT64_MAX);
+    ck_assert_int_eq(waiting.n_done, 0);
+    bl_publish_acknowledge(publish, a, 0);
+    assert_done(&waiting, true, 1, 1);
+    bl_publish_withdraw(publish, a);
+    add(&waiting, 0, INT64_MAX);
+    ck_assert_int_eq(waiting.n_done, 0);
+    bl_publish_disconnect(publish, a);
+    assert_done(&waiting, false, 0, 0);
 }
 END_TEST
 
@@ -189,6 +207,7 @@ int main(void)
     tcase_add_test(tcase, a_deadline_ends_it_unenforced);
     tcase_add_test(tcase, the_last_one_that_goes_ends_it_unenforced);
     tcase_add_test(tcase, a_resync_takes_back_what_was_enforced);
+    tcase_add_test(tcase, serial_0_must_be_acknowledged_too);
     tcase_add_test(tcase, names_are_unique_while_connected_and_remembered_after);
     tcase_add_test(tcase, places_are_bounded_and_used_again);
     suite_add_tcase(suite, tcase);
