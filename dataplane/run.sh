@@ -80,6 +80,7 @@ parse_options() {
 
 prepare() {
     packages_install build lab
+    # shellcheck disable=SC2034  # lab/build.sh reads it
     BUILD_TARGETS=(bounceline-dataplane bounceline-controlplane bounceline)
     build_preset release "$BL_BUILD"
 }
