@@ -13,7 +13,8 @@
 /* struct sockaddr_un has 108 bytes. */
 enum { SOCKET_PATH_MAX = 107 };
 
-enum { LABEL_MAX = 63, HOSTNAME_MAX = 255 };
+/* As text: the 255 of RFC 1035, 2.3.4 count the name's end and the length of each label. */
+enum { LABEL_MAX = 63, HOSTNAME_MAX = 253 };
 
 static bool is_alphanumeric(char c)
 {

@@ -263,12 +263,12 @@ START_TEST(host_names)
     ck_assert(bl_settings_hostname_valid(longest));
     longest[63] = 'a';
     ck_assert(!bl_settings_hostname_valid(longest));
-    for (int i = 0; i < 256; i++)
+    for (int i = 0; i < 253; i++)
         longest[i] = i % 64 == 63 ? '.' : 'a';
-    longest[255] = '\0';
+    longest[253] = '\0';
     ck_assert(bl_settings_hostname_valid(longest));
-    longest[255] = '.';
-    longest[256] = 'a';
+    /* One label of 62 instead of 61: every label is fine, the name is too long. */
+    longest[253] = 'a';
     ck_assert(!bl_settings_hostname_valid(longest));
 }
 END_TEST
