@@ -68,6 +68,22 @@ static int check_optional_name(const char *text, struct bl_error_detail *detail)
     return text[0] == '\0' ? BL_OK : check_name(text, detail);
 }
 
+/* What an update may name as its source (controlplane/policy_text.h): under another name nobody could list anything. */
+static int check_source_name(const char *text, struct bl_error_detail *detail)
+{
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at >= 'A' && *at <= 'Z')
+            return bl_error_set(detail, BL_EINVAL,
+                                "found '%.60s', expected a source's name: a-z, 0-9, '.', '_' and '-'", text);
+    }
+    return check_name(text, detail);
+}
+
+static int check_optional_source_name(const char *text, struct bl_error_detail *detail)
+{
+    return text[0] == '\0' ? BL_OK : check_source_name(text, detail);
+}
+
 /* The forms of a port are port.c's to read; here it must be one word. */
 static int check_port(const char *text, struct bl_error_detail *detail)
 {
@@ -203,7 +219,7 @@ static const struct bl_config_key dataplane_keys[] = {
 };
 
 static const struct bl_config_key source_keys[] = {
-    {"name", BL_CONFIG_TEXT, PLACE_S(name), .required = true, .check = check_name},
+    {"name", BL_CONFIG_TEXT, PLACE_S(name), .required = true, .check = check_source_name},
     {"code", BL_CONFIG_INTEGER, PLACE_S(code), .required = true, .min = BL_CLASS_CODE_MIN, .max = BL_CLASS_CODE_MAX},
     {"action", BL_CONFIG_ENUM, PLACE_S(action), .initial = "reject", .choices = actions},
     {"self_service", BL_CONFIG_BOOL, PLACE_S(self_service), .initial = "true"},
@@ -214,7 +230,7 @@ static const struct bl_config_key actor_keys[] = {
     {"name", BL_CONFIG_TEXT, PLACE_A(name), .required = true, .check = check_name},
     {"uid", BL_CONFIG_INTEGER, PLACE_A(uid), .required = true, .min = 0, .max = UINT32_MAX - 1},
     {"role", BL_CONFIG_ENUM, PLACE_A(role), .required = true, .choices = roles},
-    {"source", BL_CONFIG_TEXT, PLACE_A(source), .check = check_optional_name},
+    {"source", BL_CONFIG_TEXT, PLACE_A(source), .check = check_optional_source_name},
 };
 
 static int refuse_for(const char **key, const char *name, struct bl_error_detail *detail, const char *cause)
