@@ -124,7 +124,7 @@ static int rank_of(const struct bl_list_cell *cell)
     return cell->is_operator ? 2 : 3;
 }
 
-/* True when @a stands before @b: rule 3's order of sources, those not configured last and by name. */
+/* True when @a stands before @b: rule 3's order of sources, those not configured last. */
 static bool is_stronger(const struct bl_list_layers *layers, const struct bl_list_cell *a, const struct bl_list_cell *b)
 {
     int rank_a = rank_of(a);
@@ -138,19 +138,27 @@ static bool is_stronger(const struct bl_list_layers *layers, const struct bl_lis
     order_b = layers->known[b->of.source].order;
     if (order_a != order_b || order_a != UINT32_MAX)
         return order_a < order_b;
+    if (layers->classes[a->class_id].code != layers->classes[b->class_id].code)
+        return layers->classes[a->class_id].code < layers->classes[b->class_id].code;
     return strcmp(bl_list_text_at(&layers->sources, a->of.source), bl_list_text_at(&layers->sources, b->of.source)) < 0;
 }
 
 /* A renewal stands beside the cell that it replaces until that is killed, so equal ones may be neighbours for a
- * moment: either order is right, as only one of them will live. */
+ * moment: either order is right, as only one of them will live. The dead are not compared: their number may have another
+ * meaning by now. Undo takes out what was linked since before it revives one, so that it finds its old neighbours. */
 uint32_t bl_list_layer_link(struct bl_list_layers *layers, struct bl_list_node *node, const struct bl_list_cell *model)
 {
     uint32_t number = bl_list_pool_take(&layers->cells);
     struct bl_list_cell *cell = bl_list_layer_at(layers, number);
     uint32_t *link = &node->first_cell;
 
-    while (*link != 0 && is_stronger(layers, bl_list_layer_at(layers, *link), model))
+    while (*link != 0) {
+        const struct bl_list_cell *other = bl_list_layer_at(layers, *link);
+
+        if (!other->dead && !is_stronger(layers, other, model))
+            break;
         link = &bl_list_layer_at(layers, *link)->next;
+    }
     *cell = *model;
     cell->next = *link;
     *link = number;

@@ -1,13 +1,14 @@
 /** @file list_layer.h
  * The layers as the list state keeps them: one cell each, in a chain at the node of its prefix, strongest first.
  *
- * Chain: the exemption, the delist, the operator's listing, then the other listings by their sources' order. So rules 1
+ * Chain: the exemption, the delist, the operator's listing, then the other listings in the order of rule 3. So rules 1
  * to 3 of list_state.h read a chain from its front. A cell that was removed in a change not yet committed stays in its
  * chain, marked dead, and holds its strings: undo revives it without needing memory. Every reader skips the dead.
  * Threads: as list_state.h. */
 #ifndef BL_LIST_LAYER_H
 #define BL_LIST_LAYER_H
 
+#include "bounceline/class.h"
 #include "controlplane/list_pool.h"
 #include "controlplane/list_text.h"
 #include "controlplane/list_trie.h"
@@ -52,6 +53,7 @@ struct bl_list_layers {
     uint32_t n_known;
     const char *const *order; /**< borrowed */
     size_t n_order;
+    const struct bl_class *classes; /**< borrowed: what class_id means */
 };
 
 int bl_list_layers_init(struct bl_list_layers *layers, const char *const *order, size_t n_order);

@@ -27,6 +27,7 @@ int bl_list_state_create(struct bl_list_state **out, uint64_t epoch, const char 
     error = bl_list_layers_init(&state->layers, source_order, n_sources);
     if (error != BL_OK)
         goto out_fini_trie;
+    state->layers.classes = state->classes.table;
     *out = state;
     return BL_OK;
 out_fini_trie:

@@ -10,7 +10,7 @@
  *   2. operator listings cover it: the longest;
  *   3. other listings that cover it, without those that a delist covering it suppresses (observed_at at or before the
  *      delist's suppress_until): the longest prefix; at equal length the configured order of sources, sources not
- *      configured after all others and by name; then the lowest code;
+ *      configured after all others; of these the lowest code, then by name;
  *   4. nothing: not listed.
  * An entry of the effective set exists for a prefix exactly when a layer names the prefix and its class differs from what
  * the nearest covering entry gives (63 where that is listed and this is not). So the set is canonical: the order of

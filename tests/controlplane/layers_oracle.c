@@ -99,8 +99,10 @@ bool oracle_is_suppressed(const struct oracle *oracle, const struct oracle_layer
 }
 
 /* Rule 3's order at equal length. */
-static bool is_stronger_source(int a, int b)
+static bool is_stronger_listing(const struct oracle_layer *layer_a, const struct oracle_layer *layer_b)
 {
+    int a = layer_a->source;
+    int b = layer_b->source;
     bool a_configured = a <= ORACLE_CONFIGURED;
     bool b_configured = b <= ORACLE_CONFIGURED;
 
@@ -108,6 +110,8 @@ static bool is_stronger_source(int a, int b)
         return a < b;
     if (a_configured != b_configured)
         return a_configured;
+    if (layer_a->meaning.code != layer_b->meaning.code)
+        return layer_a->meaning.code < layer_b->meaning.code;
     return strcmp(oracle_sources[a], oracle_sources[b]) < 0;
 }
 
@@ -117,7 +121,7 @@ static bool is_stronger(const struct oracle_layer *a, const struct oracle_layer 
         return true;
     if (a->prefix.length != b->prefix.length)
         return a->prefix.length > b->prefix.length;
-    return is_stronger_source(a->source, b->source);
+    return is_stronger_listing(a, b);
 }
 
 struct oracle_meaning oracle_value(const struct oracle *oracle, const struct bl_prefix *prefix, bool *kept_out)

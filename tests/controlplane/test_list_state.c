@@ -112,11 +112,21 @@ START_TEST(longest_prefix_wins)
 }
 END_TEST
 
-START_TEST(sources_in_the_configured_order_then_by_name)
+START_TEST(sources_in_the_configured_order_then_by_code_and_name)
 {
     list("192.0.2.1", "beta", 610, 1);
     list("192.0.2.1", "aaa", 609, 1);
     ck_assert_uint_eq(code_at("192.0.2.1"), 609);
+    /* Of those that are not configured the lowest code, whatever the name, also after a renewal. */
+    list("192.0.2.1", "ccc", 608, 1);
+    ck_assert_uint_eq(code_at("192.0.2.1"), 608);
+    list("192.0.2.1", "ccc", 611, 1);
+    ck_assert_uint_eq(code_at("192.0.2.1"), 609);
+    list("192.0.2.1", "aab", 609, 1);
+    apply_plain(BL_EFFECT_UNLIST, "192.0.2.1", "aaa");
+    ck_assert_uint_eq(code_at("192.0.2.1"), 609);
+    apply_plain(BL_EFFECT_UNLIST, "192.0.2.1", "aab");
+    ck_assert_uint_eq(code_at("192.0.2.1"), 610);
     list("192.0.2.1", "alpha", 608, 1);
     ck_assert_uint_eq(code_at("192.0.2.1"), 608);
     list("192.0.2.1", "zeta", 607, 1);
@@ -491,7 +501,7 @@ int main(void)
     tcase_add_checked_fixture(rules, setup, teardown);
     tcase_set_timeout(rules, 120); /* large groups, under sanitizers on a busy machine */
     tcase_add_test(rules, longest_prefix_wins);
-    tcase_add_test(rules, sources_in_the_configured_order_then_by_name);
+    tcase_add_test(rules, sources_in_the_configured_order_then_by_code_and_name);
     tcase_add_test(rules, operator_wins_over_longer_feeds);
     tcase_add_test(rules, exemption_wins_over_all_inside);
     tcase_add_test(rules, exemption_of_what_nothing_lists_is_no_entry);
