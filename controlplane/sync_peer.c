@@ -237,7 +237,8 @@ static void settle_point(struct bl_sync_peer *peer, uint64_t serial, const struc
     bl_publish_acknowledge(peer->publish, peer->plane, serial);
 }
 
-/* Once a second it repeats the digest: rot in a set that nobody changes is found within a second. */
+/* Once a second it repeats what it enforces: a set that came to differ without a delta of ours is found within a second.
+ * Its digest is not of the tables' bytes: rot in those it finds itself (dataplane/distribute.c). */
 static void handle_report(struct bl_sync_peer *peer, const struct bl_codec_sync_report *report, int64_t now_ms)
 {
     bool all_workers = report->n_workers != 0;
