@@ -2,7 +2,7 @@
 # The two planes on two interfaces of this host, in the foreground. Sourced; needs common.sh and network.sh.
 #
 # Changes on each interface what a bump in the wire needs, and changes it back at the end: offloads off (with them the
-# kernel hands over frames that no wire carries), promiscuous, no IPv6 of the host's own. An interface that is the
+# kernel hands over frames that no wire carries), promiscuous, up, no IPv6 of the host's own. An interface that is the
 # host's way out is refused: the host would lose its network.
 
 PORTS_DIR=''
@@ -44,7 +44,7 @@ ports_check() {
 
 # ports_prepare PORT: notes what will be changed, then changes it.
 ports_prepare() {
-    local feature value
+    local feature value flags
     ports_is_interface "$1" || return 0
     for feature in $PORTS_OFFLOADS; do
         value=$(ethtool -k "$1" | awk -v want="$feature:" '$1 == want && $3 != "[fixed]" {print $2}')
@@ -52,7 +52,10 @@ ports_prepare() {
     done
     printf 'sysctl -qw net.ipv6.conf.%s.disable_ipv6=%s\n' "${1//.//}" "$(<"/proc/sys/net/ipv6/conf/$1/disable_ipv6")" \
         >>"$PORTS_DIR/restore"
-    printf 'ip link set %s promisc off\n' "$1" >>"$PORTS_DIR/restore"
+    # "<BROADCAST,PROMISC,UP,...>", between commas: what somebody else had set stays set.
+    flags=$(ip -o link show dev "$1" | sed -E 's/^[^<]*<([^>]*)>.*/,\1,/')
+    [[ $flags == *,PROMISC,* ]] || printf 'ip link set %s promisc off\n' "$1" >>"$PORTS_DIR/restore"
+    [[ $flags == *,UP,* ]] || printf 'ip link set %s down\n' "$1" >>"$PORTS_DIR/restore"
     ethtool -K "$1" rx off tx off sg off tso off gso off gro off >/dev/null 2>&1 || true
     sysctl -qw "net.ipv6.conf.${1//.//}.disable_ipv6=1"
     ip link set "$1" promisc on up
