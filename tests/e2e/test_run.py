@@ -48,6 +48,13 @@ def namespaces():
     return {line.split()[0] for line in command("ip", "netns", "list").splitlines() if line.startswith("bl")}
 
 
+def end(process):
+    """Of a test that failed: run.sh still gives back what it changed."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
 class Wires:
     """left mail0 ─── wan0 middle lan0 ─── mail0 right: wan0 is up and promiscuous already, lan0 neither."""
 
@@ -112,7 +119,7 @@ class TestRun(unittest.TestCase):
             process = subprocess.Popen(
                 ["ip", "netns", "exec", wires.names["middle"], RUN, "--wan", "wan0", "--lan", "lan0", "--config",
                  str(settings)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT, start_new_session=True)
-            stack.callback(lambda: process.poll() is None and os.killpg(process.pid, signal.SIGKILL))
+            stack.callback(end, process)
             left, right = (stack.enter_context(wires.socket(role)) for role in ("left", "right"))
             frame = b"\xff" * 6 + b"\x02\0\0\0\0\x01" + b"\x88\xb5" + bytes(range(46))
 
@@ -133,4 +140,5 @@ class TestRun(unittest.TestCase):
 
 if __name__ == "__main__":
     bl.skip_unless_possible()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     unittest.main(verbosity=2)
