@@ -15,9 +15,9 @@ C_LINES_MAX=800
 H_LINES_MAX=300
 FUNCTION_LINES_MAX=100
 
-# files PATTERN...: tracked files and new ones that are not ignored.
+# files PATTERN...: tracked files and new ones that are not ignored. The tree may be another user's: root runs the tests.
 files() {
-    git ls-files -co --exclude-standard -- "$@" | while read -r file; do
+    git -c safe.directory="$(pwd -P)" ls-files -co --exclude-standard -- "$@" | while read -r file; do
         if [[ -f $file ]]; then printf '%s\n' "$file"; fi
     done
 }
@@ -114,6 +114,11 @@ lint_readme() {
 main() {
     local check status=0
     if (($# == 0)); then set -- "${CHECKS[@]}"; fi
+    # Of no files all would be well.
+    if [[ -z $(files CMakeLists.txt) ]]; then
+        printf 'lint.sh: git does not list the files of %s\n' "$PWD" >&2
+        exit 1
+    fi
     for check in "$@"; do
         if [[ " ${CHECKS[*]} " != *" $check "* ]]; then
             printf 'lint.sh: %s: expected one of: %s\n' "$check" "${CHECKS[*]}" >&2
