@@ -207,7 +207,7 @@ static const struct reserved {
     {"127.0.0.0/8", {{127}, 8, BL_FAMILY_IPV4}},
     {"169.254.0.0/16", {{169, 254}, 16, BL_FAMILY_IPV4}},
     {"224.0.0.0/4", {{224}, 4, BL_FAMILY_IPV4}},
-    {"255.255.255.255/32", {{255, 255, 255, 255}, 32, BL_FAMILY_IPV4}},
+    {"240.0.0.0/4", {{240}, 4, BL_FAMILY_IPV4}},
     {"::/96", {{0}, 96, BL_FAMILY_IPV6}},
     {"::ffff:0:0/96", {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96, BL_FAMILY_IPV6}},
     {"fe80::/10", {{0xfe, 0x80}, 10, BL_FAMILY_IPV6}},

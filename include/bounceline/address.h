@@ -70,7 +70,7 @@ uint8_t bl_address_bits(uint8_t family);
 /** The address as a prefix of full length. */
 struct bl_prefix bl_address_host_prefix(const struct bl_address *address);
 
-/** Reserved space that a list may never hold: this network, loopback, link-local, multicast, broadcast, unspecified,
+/** Reserved space that a list may never hold: this network, loopback, link-local, multicast, class E, unspecified,
  * IPv4-mapped (IANA special-purpose registries, RFC 6890), documentation and private networks excepted: those are
  * legal inside a network and in a lab. @return the covering or covered reserved prefix's text, or NULL. */
 const char *bl_address_reserved(const struct bl_prefix *prefix);
