@@ -62,7 +62,8 @@ static int take_report(const Bounceline__V1__Report *in, struct bl_codec_sync_re
         out->workers[i] = (struct bl_codec_sync_worker){
             .worker = in->workers[i]->worker,
             .serial = in->workers[i]->serial,
-            .checksum = in->workers[i]->checksum,
+            /* Taken when the worker had time: of an earlier state it says nothing about this one. */
+            .checksum = in->workers[i]->checksum_serial == in->workers[i]->serial ? in->workers[i]->checksum : 0,
             .rx_packets = in->workers[i]->rx_packets,
             .tx_packets = in->workers[i]->tx_packets,
         };

@@ -42,7 +42,7 @@ enum bl_codec_sync_kind {
 struct bl_codec_sync_worker {
     uint32_t worker;
     uint64_t serial;
-    uint64_t checksum;
+    uint64_t checksum; /**< of the replica at `serial`; 0: not taken yet */
     uint64_t rx_packets;
     uint64_t tx_packets;
 };

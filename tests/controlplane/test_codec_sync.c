@@ -57,6 +57,29 @@ START_TEST(names_are_plain)
 }
 END_TEST
 
+/* Each worker takes its checksum when it has time: one of an earlier serial must not be compared with a later one's. */
+START_TEST(a_checksum_of_another_serial_is_none)
+{
+    static const struct {
+        uint64_t serial;
+        uint64_t kept;
+    } cases[] = {{44, 77}, {43, 0}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct bl_codec_sync_message message;
+        struct wire worker = {.n = 0};
+        struct wire report = {.n = 0};
+
+        wire_number(&worker, 2, 44);
+        wire_number(&worker, 3, 77);
+        wire_number(&worker, 4, cases[i].serial);
+        wire_nested(&report, 7, &worker);
+        ck_assert_int_eq(decode(6, &report, &message), BL_OK);
+        ck_assert_uint_eq(message.report.workers[0].checksum, cases[i].kept);
+    }
+}
+END_TEST
+
 START_TEST(a_report_is_kept)
 {
     struct wire worker = {.n = 0};
@@ -176,6 +199,7 @@ int main(void)
     tcase_add_test(tcase, a_hello_is_understood);
     tcase_add_test(tcase, names_are_plain);
     tcase_add_test(tcase, a_report_is_kept);
+    tcase_add_test(tcase, a_checksum_of_another_serial_is_none);
     tcase_add_test(tcase, what_a_data_plane_may_not_say_is_refused);
     tcase_add_test(tcase, a_delta_has_its_columns);
     tcase_add_test(tcase, the_largest_frame_is_under_1_mib);
