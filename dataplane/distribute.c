@@ -247,8 +247,11 @@ int bl_distribute_switch(struct bl_distribute *distribute, const struct bl_table
         drop_classes(shared);
         return error;
     }
-    for (unsigned i = 0; i < distribute->n_slots; i++)
+    for (unsigned i = 0; i < distribute->n_slots; i++) {
         distribute->slots[i].broken = false;
+        distribute->slots[i].check_serial = 0;
+        distribute->slots[i].check_sum = 0;
+    }
     note_latest(distribute, held, shared);
     abandon_comparison(distribute);
     return BL_OK;

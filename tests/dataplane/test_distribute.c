@@ -241,6 +241,27 @@ START_TEST(a_damaged_master_is_told_from_damaged_replicas)
 }
 END_TEST
 
+/* Serials of two epochs may be equal: what was summed of the old blocks is forgotten with them. */
+START_TEST(a_switch_forgets_the_checksums)
+{
+    struct bl_held held = held_at(FIXTURE_EPOCH + 1, 1);
+    uint64_t serial, sum;
+
+    fixture_set(build, "192.0.2.0/24", 1);
+    hand_out(1, NULL);
+    plane_settle(master());
+    ck_assert(!compare(100000));
+    bl_distribute_checksum(plane_distribute, 0, &serial, &sum);
+    ck_assert(serial == 1 && sum != 0);
+    ck_assert_int_eq(bl_distribute_switch(plane_distribute, master(), classes, &held), BL_OK);
+    plane_settle(master());
+    for (unsigned i = 0; i < PLANE_WORKERS; i++) {
+        bl_distribute_checksum(plane_distribute, i, &serial, &sum);
+        ck_assert(serial == 0 && sum == 0);
+    }
+}
+END_TEST
+
 /* A patch that comes while a checksum is under way: the sum that is published is of one state, not of two. */
 START_TEST(a_patch_in_the_middle_of_a_checksum_starts_it_anew)
 {
@@ -327,6 +348,7 @@ int main(void)
     tcase_add_test(tests, a_switch_to_another_epoch_counts_when_all_have_it);
     tcase_add_test(tests, a_damaged_replica_is_found_and_replaced);
     tcase_add_test(tests, a_damaged_master_is_told_from_damaged_replicas);
+    tcase_add_test(tests, a_switch_forgets_the_checksums);
     tcase_add_test(tests, a_patch_in_the_middle_of_a_checksum_starts_it_anew);
     tcase_add_test(tests, a_patch_that_does_not_fit_is_repaired);
     tcase_add_test(tests, an_end_in_the_middle_leaks_nothing);
