@@ -171,7 +171,7 @@ class Bounce(unittest.TestCase):
         def agree():
             plane = self.lab.status()["dataplanes"][0]
             return plane["digest_agrees"] is True and plane["replicas_agree"] is True and len(plane["workers"]) == 4
-        wait_for("four equal replicas, and digests", agree, 15, 0.2)
+        wait_for("four equal replicas, and digests", agree, 30, 0.2)  # a round of comparing each 10 s
         self.delist("2001:db8:5::/56")
 
 
