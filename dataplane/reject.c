@@ -7,8 +7,7 @@
  * scaled (RFC 7323, 2.2). Allocates nothing; the one working buffer is the reply. */
 #include "dataplane/reject.h"
 
-#include <string.h>
-
+#include "bounceline/hostname.h"
 #include "dataplane/cookie.h"
 #include "dataplane/smtp.h"
 
@@ -18,13 +17,11 @@ enum {
     MSS_BYTES = 1220,
     /* From here on a dialogue gets its last word: its next answers would run out of the cookie's offsets. */
     OFFSET_LAST = 60000,
-    HOSTNAME_MAX = 253,
-    HOSTNAME_LABEL_MAX = 63,
 };
 
 /* The longest answer to one line must fit in one segment, or a dialogue could stand still. */
 _Static_assert((int)BL_CLASS_LINE_MAX <= (int)BL_REJECT_PAYLOAD_MAX_IPV4, "a 550 line fits in a segment");
-_Static_assert((int)HOSTNAME_MAX + 128 <= (int)BL_REJECT_PAYLOAD_MAX_IPV4, "the answer to EHLO fits in a segment");
+_Static_assert((int)BL_HOSTNAME_MAX + 128 <= (int)BL_REJECT_PAYLOAD_MAX_IPV4, "the answer to EHLO fits in a segment");
 _Static_assert((int)OFFSET_LAST + 2 * (int)BL_REJECT_PAYLOAD_MAX_IPV6 <= (int)BL_COOKIE_OFFSET_MAX,
                "the last word is still ours");
 
@@ -37,44 +34,16 @@ struct dialogue {
     char address[BL_ADDRESS_TEXT_MAX];
 };
 
-/* Not isalnum(): that asks the locale. */
-static bool is_label_character(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
-}
-
-/* A domain name as RFC 5321, 2.3.5 and RFC 1123, 2.1 have it: labels of letters, digits and inner hyphens. */
-static bool is_domain(const char *name, size_t length)
-{
-    size_t label_bytes = 0;
-
-    for (size_t i = 0; i <= length; i++) {
-        if (i < length && name[i] != '.') {
-            if (!is_label_character(name[i]) || (name[i] == '-' && label_bytes == 0))
-                return false;
-            label_bytes++;
-            continue;
-        }
-        if (label_bytes == 0 || label_bytes > HOSTNAME_LABEL_MAX || name[i - 1] == '-')
-            return false;
-        label_bytes = 0;
-    }
-    return true;
-}
-
-/* The name goes into every greeting, unescaped. */
 int bl_reject_rules_validate(const struct bl_reject_rules *rules, struct bl_error_detail *detail)
 {
-    size_t length = strnlen(rules->hostname, sizeof(rules->hostname));
-
     if (rules->cookie_key.k0 == 0 && rules->cookie_key.k1 == 0)
         return bl_error_set(detail, BL_EINVAL, "cookie key: all zero: expected 16 random bytes");
-    if (length == 0 || length > HOSTNAME_MAX)
-        return bl_error_set(detail, BL_EINVAL, "hostname: %zu bytes long: expected 1..%d", length, HOSTNAME_MAX);
-    if (!is_domain(rules->hostname, length))
-        return bl_error_set(detail, BL_EINVAL,
-                            "hostname: expected labels of 1..%d letters, digits and inner hyphens with dots between",
-                            HOSTNAME_LABEL_MAX);
+    if (!bl_hostname_valid(rules->hostname))
+        return bl_error_set(
+            detail, BL_EINVAL,
+            "hostname: expected labels of 1..%d letters, digits and inner hyphens with dots between, at "
+            "most %d bytes",
+            BL_HOSTNAME_LABEL_MAX, BL_HOSTNAME_MAX);
     if (rules->stage != BL_STAGE_RCPT && rules->stage != BL_STAGE_MAIL)
         return bl_error_set(detail, BL_EINVAL, "stage: expected rcpt or mail");
     if (rules->starttls != BL_STARTTLS_HIDE && rules->starttls != BL_STARTTLS_REFUSE)

@@ -6,7 +6,8 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "bounceline/utf8.h"
 
 /* Fields of one message type: more is a mistake in our own .proto. */
 enum { FIELDS_MAX = 64 };
@@ -102,25 +103,12 @@ static bool is_text(const struct reader *body)
     const uint8_t *at = body->at;
 
     while (at < body->end) {
-        uint32_t code = *at;
-        unsigned n_more = code < 0x80           ? 0
-                          : (code >> 5) == 0x6  ? 1
-                          : (code >> 4) == 0xe  ? 2
-                          : (code >> 3) == 0x1e ? 3
-                                                : 4;
-        static const uint32_t smallest[] = {1, 0x80, 0x800, 0x10000};
+        uint32_t code;
+        size_t length = bl_utf8_decode((const char *)at, (size_t)(body->end - at), &code);
 
-        if (n_more == 4 || (size_t)(body->end - at) <= n_more)
+        if (length == 0 || code == 0)
             return false;
-        code &= n_more == 0 ? 0x7f : 0x3fu >> n_more;
-        for (unsigned i = 1; i <= n_more; i++) {
-            if ((at[i] & 0xc0) != 0x80)
-                return false;
-            code = code << 6 | (at[i] & 0x3f);
-        }
-        if (code < smallest[n_more] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-            return false;
-        at += n_more + 1;
+        at += length;
     }
     return true;
 }

@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <inttypes.h>
 
-#include "controlplane/cli/text.h"
+#include "bounceline/utf8.h"
 
 void bl_json_init(struct bl_json *json, FILE *out)
 {
@@ -18,7 +18,7 @@ static void put_escaped(FILE *out, const char *text)
     (void)fputc('"', out);
     while (*text != '\0') {
         uint32_t code = 0;
-        size_t length = bl_text_decode(text, &code);
+        size_t length = bl_utf8_decode_string(text, &code);
 
         /* DEL and C1 are legal JSON, but the line may well be shown on a terminal. */
         if (length == 0)

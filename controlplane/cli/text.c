@@ -1,36 +1,11 @@
-/* Escaping for terminals; see text.h.
- *
- * The decoder is strict (RFC 3629: no overlong form, no surrogate), because a lax one lets a control character through
- * in a spelling that the check does not know but the terminal does. */
+/* Escaping for terminals; see text.h. */
 #include "controlplane/cli/text.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
 #include <time.h>
 
-size_t bl_text_decode(const char *text, uint32_t *code)
-{
-    static const uint32_t smallest[] = {0x1, 0x80, 0x800, 0x10000};
-    const unsigned char *bytes = (const unsigned char *)text;
-    uint32_t value = bytes[0];
-    size_t n_more = value < 0x80 ? 0 : (value >> 5) == 0x6 ? 1 : (value >> 4) == 0xe ? 2 : (value >> 3) == 0x1e ? 3 : 4;
-
-    /* A lone continuation byte and 0xf8..0xff begin nothing. */
-    if (value == 0 || n_more == 4)
-        return 0;
-    if (n_more != 0)
-        value &= 0x3fu >> n_more;
-    /* The NUL is no continuation byte, so that this never reads past the end. */
-    for (size_t i = 1; i <= n_more; i++) {
-        if ((bytes[i] & 0xc0) != 0x80)
-            return 0;
-        value = value << 6 | (bytes[i] & 0x3f);
-    }
-    if (value < smallest[n_more] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
-        return 0;
-    *code = value;
-    return n_more + 1;
-}
+#include "bounceline/utf8.h"
 
 /* Characters that show as something else than a character: controls, and Unicode's direction marks and separators
  * (a right-to-left override can turn a shown address around). */
@@ -45,7 +20,7 @@ void bl_text_put(FILE *out, const char *text)
 {
     while (*text != '\0') {
         uint32_t code = 0;
-        size_t length = bl_text_decode(text, &code);
+        size_t length = bl_utf8_decode_string(text, &code);
 
         /* Single bytes as \x.., so that what is not UTF-8 can be told from a character of the same number. */
         if (length == 0 || (length == 1 && steers(code)))

@@ -6,13 +6,8 @@
 #ifndef BL_TEXT_H
 #define BL_TEXT_H
 
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-
-/** Reads one UTF-8 character of a NUL-terminated text (RFC 3629). @return its length in bytes, 1..4, or 0 when the
- * bytes are malformed or the text ends; @p code is written only on success. */
-size_t bl_text_decode(const char *text, uint32_t *code);
 
 /** Writes @p text; control characters (C0, DEL, C1), characters that change the direction or break the line, the
  * backslash and malformed bytes become \xNN, \\ or \u{N}. */

@@ -9,46 +9,24 @@
 #include <string.h>
 
 #include "bounceline/config.h"
+#include "bounceline/hostname.h"
 
 /* struct sockaddr_un has 108 bytes. */
 enum { SOCKET_PATH_MAX = 107 };
-
-/* As text: the 255 of RFC 1035, 2.3.4 count the name's end and the length of each label. */
-enum { LABEL_MAX = 63, HOSTNAME_MAX = 253 };
 
 static bool is_alphanumeric(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
-bool bl_settings_hostname_valid(const char *hostname)
-{
-    const char *at = hostname;
-
-    if (strnlen(hostname, HOSTNAME_MAX + 1) > HOSTNAME_MAX)
-        return false;
-    for (;;) {
-        const char *label = at;
-
-        while (is_alphanumeric(*at) || *at == '-')
-            at++;
-        if (at == label || at - label > LABEL_MAX || *label == '-' || at[-1] == '-')
-            return false;
-        if (*at == '\0')
-            return true;
-        if (*at++ != '.')
-            return false;
-    }
-}
-
 static int check_hostname(const char *text, struct bl_error_detail *detail)
 {
-    if (bl_settings_hostname_valid(text))
+    if (bl_hostname_valid(text))
         return BL_OK;
     return bl_error_set(detail, BL_EINVAL,
                         "found '%.60s', expected a host name: letters, digits and hyphens in labels of 1 to 63, with "
                         "dots between them, at most %d bytes",
-                        text, HOSTNAME_MAX);
+                        text, BL_HOSTNAME_MAX);
 }
 
 /* Names go to logs, to the wire and to the command line. */

@@ -127,10 +127,6 @@ struct bl_config_section;
 /** The schema, for the test that holds the sample against it. @return its sections, *n of them. */
 const struct bl_config_section *bl_settings_schema(size_t *n);
 
-/** True for a name that can be said in a greeting: letters, digits and hyphens in labels of 1 to 63, dots between them,
- * at most 253 bytes (RFC 952, RFC 1035 2.3.4, RFC 1123 2.1). */
-bool bl_settings_hostname_valid(const char *hostname);
-
 /** "reader" ... ; "none" for any other value. */
 const char *bl_settings_role_text(enum bl_role role);
 

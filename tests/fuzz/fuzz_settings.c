@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "bounceline/hostname.h"
 #include "bounceline/settings.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -26,7 +27,7 @@ static void check_settings(const struct bl_settings *settings)
     const struct bl_settings_controlplane *controlplane = &settings->controlplane;
 
     if (settings->dataplane.hostname[0] != '\0')
-        assert(bl_settings_hostname_valid(settings->dataplane.hostname));
+        assert(bl_hostname_valid(settings->dataplane.hostname));
     assert(settings->dataplane.workers >= 1 && settings->dataplane.workers <= 64);
     assert(settings->dataplane.n_protected_ports >= 1);
     assert(settings->dataplane.n_protected_ports <= BL_SETTINGS_PORTS_MAX);

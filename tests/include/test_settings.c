@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bounceline/config.h"
+#include "bounceline/hostname.h"
 #include "bounceline/settings.h"
 
 static struct bl_settings settings;
@@ -250,30 +251,30 @@ START_TEST(host_names)
 {
     char longest[300] = "";
 
-    ck_assert(bl_settings_hostname_valid("mx"));
-    ck_assert(bl_settings_hostname_valid("mx-1.Example.ORG"));
-    ck_assert(bl_settings_hostname_valid("3com.example"));
-    ck_assert(!bl_settings_hostname_valid(""));
-    ck_assert(!bl_settings_hostname_valid("."));
-    ck_assert(!bl_settings_hostname_valid("mx."));
-    ck_assert(!bl_settings_hostname_valid(".mx"));
-    ck_assert(!bl_settings_hostname_valid("a..b"));
-    ck_assert(!bl_settings_hostname_valid("-mx.example"));
-    ck_assert(!bl_settings_hostname_valid("mx-.example"));
-    ck_assert(!bl_settings_hostname_valid("mx example"));
-    ck_assert(!bl_settings_hostname_valid("mx\r\nexample"));
-    ck_assert(!bl_settings_hostname_valid("m\xc3\xbcller.example"));
+    ck_assert(bl_hostname_valid("mx"));
+    ck_assert(bl_hostname_valid("mx-1.Example.ORG"));
+    ck_assert(bl_hostname_valid("3com.example"));
+    ck_assert(!bl_hostname_valid(""));
+    ck_assert(!bl_hostname_valid("."));
+    ck_assert(!bl_hostname_valid("mx."));
+    ck_assert(!bl_hostname_valid(".mx"));
+    ck_assert(!bl_hostname_valid("a..b"));
+    ck_assert(!bl_hostname_valid("-mx.example"));
+    ck_assert(!bl_hostname_valid("mx-.example"));
+    ck_assert(!bl_hostname_valid("mx example"));
+    ck_assert(!bl_hostname_valid("mx\r\nexample"));
+    ck_assert(!bl_hostname_valid("m\xc3\xbcller.example"));
     memset(longest, 'a', 63);
-    ck_assert(bl_settings_hostname_valid(longest));
+    ck_assert(bl_hostname_valid(longest));
     longest[63] = 'a';
-    ck_assert(!bl_settings_hostname_valid(longest));
+    ck_assert(!bl_hostname_valid(longest));
     for (int i = 0; i < 253; i++)
         longest[i] = i % 64 == 63 ? '.' : 'a';
     longest[253] = '\0';
-    ck_assert(bl_settings_hostname_valid(longest));
+    ck_assert(bl_hostname_valid(longest));
     /* One label of 62 instead of 61: every label is fine, the name is too long. */
     longest[253] = 'a';
-    ck_assert(!bl_settings_hostname_valid(longest));
+    ck_assert(!bl_hostname_valid(longest));
 }
 END_TEST
 
