@@ -149,7 +149,7 @@ end_to_end() {
     for file in "$TESTS"/e2e/test_*.py; do
         name=$(basename "$file" .py)
         [[ $name =~ ${3:-.} ]] || continue
-        run_test "e2e/$name ($1)" env BL_BUILD="$2" BL_SOURCE="$BL_ROOT" ${LONG_ENV:+"$LONG_ENV"} \
+        run_test "e2e/$name ($1)" env BL_BUILD="$2" BL_SOURCE="$BL_ROOT" \
             BL_SHARED_DATA="$BL_ROOT/../shared/data" \
             timeout --kill-after=10 "$E2E_SECONDS" /usr/bin/python3 -B "$file"
     done
@@ -193,9 +193,8 @@ prepare() {
     if ! hugepages_take "$STATE" "$HUGEPAGES"; then
         say "Fewer than $HUGEPAGES huge pages to be had: the data plane runs on ordinary memory."
     fi
-    LONG_ENV=''
     if [[ $LONG == yes ]]; then
-        LONG_ENV=BL_LONG=1
+        export BL_LONG=1 # unit tests and end to end tests look at it
         E2E_SECONDS=14400
     fi
 }
