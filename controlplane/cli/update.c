@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "controlplane/cli/session.h"
 #include "controlplane/cli/command.h"
@@ -40,6 +41,21 @@ static const char *outcome_words(unsigned outcome)
     }
 }
 
+/* The control plane's remark says what the outcome alone would hide: that a wider listing stays, that it is exempt. Most
+ * remarks begin with the outcome's own word. */
+static void put_outcome(const struct bl_result_item *item)
+{
+    const char *words = outcome_words(item->outcome);
+
+    (void)fputs(": ", stdout);
+    if (strncmp(item->detail, words, strlen(words)) != 0) {
+        (void)fputs(words, stdout);
+        if (item->detail[0] != '\0')
+            (void)fputs(", ", stdout);
+    }
+    bl_text_put(stdout, item->detail);
+}
+
 /* What is well goes to stdout, what is refused to stderr with the program's name, as it would in a log of cron. */
 static void put_item(const struct bl_options *options, const struct bl_result_item *item)
 {
@@ -56,7 +72,7 @@ static void put_item(const struct bl_options *options, const struct bl_result_it
     if (item->outcome == BL_OUTCOME_NOT_LISTED && options->command->kind == BL_UPDATE_UNEXEMPT)
         (void)fputs(": not exempt", stdout);
     else
-        (void)printf(": %s", outcome_words(item->outcome));
+        put_outcome(item);
 }
 
 /* Refused means all of it was: what was reached would be said of nothing. */

@@ -653,6 +653,13 @@ client:
         done = self.expect(1, self.ask("delist", "192.0.2.9"))
         self.assertIn("delist 192.0.2.9/32: not listed", done.stdout)
 
+    def test_a_delist_says_that_a_wider_listing_stays(self):
+        self.expect(0, self.ask("list", "198.51.100.0/24", "198.51.100.7"))
+        done = self.expect(0, self.ask("delist", "198.51.100.7"))
+        self.assertRegex(done.stdout, r"^delisted 198\.51\.100\.7/32: removed, but a wider listing stays: "
+                                      r"198\.51\.100\.0/24 by operator; serial 2, durable")
+        self.looked_up("198.51.100.7", True)
+
     def test_a_delist_of_a_wider_listing_is_an_exemption_from_it(self):
         self.expect(0, self.ask("list", "192.0.2.0/24", "--source", "first"))
         shown = self.shown(0, "delist", "192.0.2.7")
