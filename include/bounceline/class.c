@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "bounceline/address.h"
-
-static const char placeholder[] = "{address}";
+#include "bounceline/ticket.h"
 
 /* Everything of the 550 line but the two addresses and the URL. */
 enum {
@@ -17,25 +16,51 @@ enum {
 /* The longest text of an address in a reply: no IPv4-mapped ones, those are IPv4. */
 enum { ADDRESS_TEXT_LONGEST = sizeof("xxxx:xxxx:xxxx:xxxx:xxxx:xxxx:xxxx:xxxx") - 1 };
 
-/* Checks the characters and counts the placeholders. */
-static int check_url_text(const char *url, size_t *n_placeholders, struct bl_error_detail *detail)
+/* What stands in braces, and how long what takes its place can be. */
+static const struct {
+    const char *text;
+    size_t value_bytes;
+} placeholders[] = {
+    {BL_CLASS_PLACEHOLDER_ADDRESS, ADDRESS_TEXT_LONGEST},
+    {BL_CLASS_PLACEHOLDER_TICKET, BL_TICKET_CHARS},
+};
+
+/* @return the placeholder's bytes, *value_bytes those of its value; 0 when there is none at @at. */
+static size_t measure_placeholder(const char *at, size_t *value_bytes)
 {
-    *n_placeholders = 0;
+    for (size_t i = 0; i < sizeof(placeholders) / sizeof(placeholders[0]); i++) {
+        size_t length = strlen(placeholders[i].text);
+
+        *value_bytes = placeholders[i].value_bytes;
+        if (strncmp(at, placeholders[i].text, length) == 0)
+            return length;
+    }
+    return 0;
+}
+
+/* Checks the characters, and measures the URL with everything filled in. */
+static int check_url_text(const char *url, size_t *filled_bytes, struct bl_error_detail *detail)
+{
+    *filled_bytes = 0;
     for (const char *at = url; *at != '\0'; at++) {
+        size_t value_bytes = 1;
+
         if (*at <= ' ' || *at > '~')
             return bl_error_set(detail, BL_EINVAL,
                                 "url: byte 0x%02x at position %zu: expected printable ASCII without spaces",
                                 (unsigned char)*at, (size_t)(at - url) + 1);
         if (*at == '{') {
-            if (strncmp(at, placeholder, sizeof(placeholder) - 1) != 0)
-                return bl_error_set(detail, BL_EINVAL, "url: '{' at position %zu: expected {address}",
+            size_t length = measure_placeholder(at, &value_bytes);
+
+            if (length == 0)
+                return bl_error_set(detail, BL_EINVAL, "url: '{' at position %zu: expected {address} or {ticket}",
                                     (size_t)(at - url) + 1);
-            (*n_placeholders)++;
-            at += sizeof(placeholder) - 2;
+            at += length - 1;
         } else if (*at == '}') {
-            return bl_error_set(detail, BL_EINVAL, "url: '}' at position %zu without {address} before it",
+            return bl_error_set(detail, BL_EINVAL, "url: '}' at position %zu without {address} or {ticket} before it",
                                 (size_t)(at - url) + 1);
         }
+        *filled_bytes += value_bytes;
     }
     return BL_OK;
 }
@@ -43,7 +68,7 @@ static int check_url_text(const char *url, size_t *n_placeholders, struct bl_err
 int bl_class_validate(const struct bl_class *class, struct bl_error_detail *detail)
 {
     size_t url_length = strnlen(class->url, sizeof(class->url));
-    size_t n_placeholders;
+    size_t filled_bytes;
     size_t line_length;
     int error;
 
@@ -58,17 +83,22 @@ int bl_class_validate(const struct bl_class *class, struct bl_error_detail *deta
         return bl_error_set(detail, BL_EINVAL, "url: expected http:// or https:// at its start");
     if (strchr("/?#", class->url[class->url[4] == 's' ? 8 : 7]) != NULL)
         return bl_error_set(detail, BL_EINVAL, "url: expected a host name behind http:// or https://");
-    error = check_url_text(class->url, &n_placeholders, detail);
+    error = check_url_text(class->url, &filled_bytes, detail);
     if (error != BL_OK)
         return error;
-    line_length = LINE_REST_BYTES + ADDRESS_TEXT_LONGEST + url_length - n_placeholders * (sizeof(placeholder) - 1) +
-                  n_placeholders * ADDRESS_TEXT_LONGEST;
+    line_length = LINE_REST_BYTES + ADDRESS_TEXT_LONGEST + filled_bytes;
     if (line_length >= BL_CLASS_LINE_MAX)
-        return bl_error_set(detail, BL_ERANGE,
-                            "url: the reply line would take up to %zu bytes with every {address} filled in: expected "
-                            "under %d",
-                            line_length, BL_CLASS_LINE_MAX);
+        return bl_error_set(
+            detail, BL_ERANGE,
+            "url: the reply line would take up to %zu bytes with every {address} and {ticket} filled in: "
+            "expected under %d",
+            line_length, BL_CLASS_LINE_MAX);
     return BL_OK;
+}
+
+bool bl_class_has_ticket(const struct bl_class *class)
+{
+    return strstr(class->url, BL_CLASS_PLACEHOLDER_TICKET) != NULL;
 }
 
 bool bl_class_equal(const struct bl_class *a, const struct bl_class *b)

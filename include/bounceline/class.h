@@ -21,6 +21,10 @@ enum {
 
 enum { BL_CLASS_CODE_MIN = 606, BL_CLASS_CODE_MAX = 649 };
 
+/** What a URL may hold in braces: the source's address, and the ticket that shows it got a bounce (ticket.h). */
+#define BL_CLASS_PLACEHOLDER_ADDRESS "{address}"
+#define BL_CLASS_PLACEHOLDER_TICKET "{ticket}"
+
 /** Longest URL of a class without NUL, and longest SMTP reply line with CRLF (RFC 5321, 4.5.3.1.5). */
 enum { BL_CLASS_URL_MAX = 300, BL_CLASS_LINE_MAX = 512 };
 
@@ -41,10 +45,13 @@ struct bl_class {
 };
 
 /** Refuses a code, action or URL that can't be said in one SMTP line: the URL must start with http:// or https://, be
- * printable ASCII without space, and the finished 550 line, with the longest address in each {address}, must stay
- * under BL_CLASS_LINE_MAX. A brace other than {address} is refused.
+ * printable ASCII without space, and the finished 550 line, with the longest address in each {address} and a ticket in
+ * each {ticket}, must stay under BL_CLASS_LINE_MAX. Any other brace is refused.
  * @return 0, BL_ERANGE or BL_EINVAL with the cause. Cost: control path. */
 int bl_class_validate(const struct bl_class *class, struct bl_error_detail *detail);
+
+/** True when the URL holds {ticket}: the data plane needs a key for it. */
+bool bl_class_has_ticket(const struct bl_class *class);
 
 bool bl_class_equal(const struct bl_class *a, const struct bl_class *b);
 

@@ -26,6 +26,7 @@ static int validate(const char *url)
 START_TEST(good_urls_pass)
 {
     ck_assert_int_eq(validate("https://delist.example.net/?ip={address}"), BL_OK);
+    ck_assert_int_eq(validate("https://delist.example.net/?ip={address}&t={ticket}"), BL_OK);
     ck_assert_int_eq(validate("http://delist.example.net"), BL_OK);
     ck_assert_int_eq(validate("https://[2001:db8::1]:8443/{address}/{address}"), BL_OK);
 }
@@ -66,6 +67,9 @@ static const char *const bad_urls[] = {
     "https://a.example/{{address}}",
     "https://a.example/{}",
     "https://a.example/{ADDRESS}",
+    "https://a.example/{ticket",
+    "https://a.example/ticket}",
+    "https://a.example/{tickets}",
 };
 
 START_TEST(bad_urls_are_refused)
@@ -87,7 +91,10 @@ static size_t line_length(const char *url)
 
     ck_assert_uint_le(sizeof(longest), sizeof("xxxx:xxxx:xxxx:xxxx:xxxx:xxxx:xxxx:xxxx"));
     for (; *url != '\0'; url++) {
-        if (*url == '{') {
+        if (url[0] == '{' && url[1] == 't') {
+            length += strlen("czssdtoz3j5i");
+            url += strlen("{ticket}") - 1;
+        } else if (*url == '{') {
             length += sizeof("xxxx:xxxx:xxxx:xxxx:xxxx:xxxx:xxxx:xxxx") - 1;
             url += strlen("{address}") - 1;
         } else {
@@ -107,6 +114,8 @@ START_TEST(the_finished_line_stays_under_the_limit)
 
             for (int i = 0; i < n_addresses; i++)
                 strcat(url, "{address}");
+            if (n % 2 != 0)
+                strcat(url, "{ticket}");
             for (int i = 0; i < n; i++)
                 strcat(url, "x");
             if (strlen(url) > BL_CLASS_URL_MAX)
