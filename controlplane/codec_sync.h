@@ -18,7 +18,7 @@ enum {
     BL_CODEC_SYNC_NAME_MAX = 64,    /**< of a data plane or its version, with NUL */
     BL_CODEC_SYNC_COUNTER_MAX = 48, /**< of a counter's name, with NUL */
     BL_CODEC_SYNC_WORKERS_MAX = 64,
-    BL_CODEC_SYNC_COUNTERS_MAX = 64,
+    BL_CODEC_SYNC_COUNTERS_MAX = 128,
     BL_CODEC_SYNC_ENTRIES_MAX = 49152, /**< in one frame: with all classes it stays under 1 MiB */
 };
 

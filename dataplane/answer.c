@@ -1,29 +1,69 @@
-/* Answers listed sources; see answer.h. */
+/* Answers listed sources; see answer.h. In order: decide, then the limits, then what is sent, then what is remembered.
+ *
+ * A wrong checksum is not answered: the sender's real segment will come again, and a forged one should cost nothing. */
 #include "dataplane/answer.h"
 
+#include "dataplane/cookie.h"
 #include "dataplane/forward.h"
 #include "dataplane/segment.h"
 
-/* A wrong checksum is not answered: the sender's real segment will come again, and a forged one should cost nothing. */
-static enum bl_reason decide(const struct bl_worker *worker, const uint8_t *bytes, const struct bl_packet *packet,
+/* Of what is due again, in one turn: so that a burst of packets waits for so many at most. */
+enum { RESENDS_A_TURN = 32 };
+
+/* A segment with its frame. */
+struct heard {
+    const uint8_t *bytes;
+    const struct bl_packet *packet;
+};
+
+static enum bl_reason decide(const struct bl_worker *worker, const struct heard *heard,
                              const struct bl_decision *decision, struct bl_reply *reply)
 {
     const struct bl_common *common = worker->common;
     uint64_t now_s;
 
     reply->flags = 0;
-    if (!bl_parse_verify_checksums(bytes, packet))
+    reply->cookie = 0;
+    if (!bl_parse_verify_checksums(heard->bytes, heard->packet))
         return BL_REASON_DROP_CHECKSUM;
     if (decision->verdict == BL_VERDICT_RESET)
-        return bl_reject_reset(packet, reply);
+        return bl_reject_reset(heard->packet, reply);
     now_s = __atomic_load_n(&common->now_s, __ATOMIC_RELAXED);
-    return bl_reject_answer(&common->rules, &worker->replica.classes[decision->class_id], packet,
-                            bytes + packet->payload_offset, now_s, reply);
+    return bl_reject_answer(&common->rules, &worker->replica.classes[decision->class_id], heard->packet,
+                            heard->bytes + heard->packet->payload_offset, now_s, reply);
 }
 
-/* @return false when there is no buffer. */
-static bool send_reply(struct bl_worker *worker, const uint8_t *bytes, const struct bl_packet *packet,
-                       const struct bl_reply *reply)
+/* A segment of a connection that is not ours. A RST ends what we would end, and goes on where anything does: nothing
+ * answers it. */
+static enum bl_reason decide_established(struct bl_worker *worker, const struct bl_packet *packet,
+                                         struct bl_reply *reply)
+{
+    uint8_t established = worker->common->rules.established;
+
+    if (established == BL_ESTABLISHED_DROP)
+        return BL_REASON_DROP_ESTABLISHED;
+    if (established == BL_ESTABLISHED_RESET && (packet->tcp_flags & BL_TCP_RST) == 0) {
+        (void)bl_reject_reset(packet, reply);
+        return BL_REASON_RESET_ESTABLISHED;
+    }
+    return bl_bucket_take(&worker->limits.established, worker->now_tsc) ? BL_REASON_PASS_ESTABLISHED
+                                                                        : BL_REASON_DROP_LIMIT_ESTABLISHED;
+}
+
+/* What would be sent is held against its limit; one that is above is not sent, and its segment is dropped. */
+static enum bl_reason limit(struct bl_worker *worker, enum bl_reason reason, struct bl_reply *reply)
+{
+    bool is_reset = bl_verdict_of(reason) == BL_VERDICT_RESET;
+
+    if (reply->flags == 0 ||
+        bl_bucket_take(is_reset ? &worker->limits.resets : &worker->limits.answers, worker->now_tsc))
+        return reason;
+    reply->flags = 0;
+    return is_reset ? BL_REASON_DROP_LIMIT_RESET : BL_REASON_DROP_LIMIT_ANSWER;
+}
+
+bool bl_answer_send(struct bl_worker *worker, enum bl_side side, const uint8_t *bytes, const struct bl_packet *packet,
+                    const struct bl_reply *reply)
 {
     struct rte_mbuf *answer = rte_pktmbuf_alloc(worker->reply_pool);
     size_t length;
@@ -33,22 +73,90 @@ static bool send_reply(struct bl_worker *worker, const uint8_t *bytes, const str
     length = bl_segment_build(bytes, packet, reply, rte_pktmbuf_mtod(answer, uint8_t *));
     answer->data_len = (uint16_t)length;
     answer->pkt_len = (uint32_t)length;
-    bl_tx_push(&worker->tx[BL_SIDE_WAN], &worker->counters, answer);
+    bl_tx_push(&worker->tx[side], &worker->counters, answer);
     return true;
+}
+
+/* @return the final reason: what can't be sent for lack of a buffer is as if it had not come. */
+static enum bl_reason send(struct bl_worker *worker, const struct heard *heard, enum bl_reason reason,
+                           struct bl_reply *reply)
+{
+    if (reply->flags == 0)
+        return reason;
+    if (!bl_answer_send(worker, BL_SIDE_WAN, heard->bytes, heard->packet, reply))
+        return BL_REASON_DROP_NO_BUFFER;
+    if (reason != BL_REASON_RESET_ESTABLISHED)
+        return reason;
+    bl_reject_reset_onward(heard->packet, reply);
+    return bl_answer_send(worker, BL_SIDE_LAN, heard->bytes, heard->packet, reply) ? reason : BL_REASON_DROP_NO_BUFFER;
+}
+
+/* The peer of a SYN-ACK that it did not ask for answers with a RST that shows no cookie. */
+static void forget(struct bl_worker *worker, const struct bl_packet *packet)
+{
+    const struct bl_common *common = worker->common;
+    uint64_t epoch = __atomic_load_n(&common->now_s, __ATOMIC_RELAXED) / BL_REJECT_EPOCH_S;
+
+    for (unsigned age = 0; age < 2; age++)
+        bl_resend_clear(&worker->resend, bl_cookie_hash(&common->rules.cookie_key, packet, epoch - age));
+}
+
+/* What the ring of handshakes learns of this segment. */
+static void remember(struct bl_worker *worker, const struct heard *heard, enum bl_reason reason, uint64_t cookie)
+{
+    if (worker->resend.n_entries == 0)
+        return;
+    if (reason == BL_REASON_REJECT_SYN)
+        bl_resend_note_syn(&worker->resend, heard->bytes, heard->packet, cookie, worker->now_tsc);
+    else if (reason == BL_REASON_REJECT_GREETING)
+        bl_resend_note_greeting(&worker->resend, heard->bytes, heard->packet, cookie, worker->now_tsc);
+    else if (bl_verdict_of(reason) == BL_VERDICT_REJECT)
+        bl_resend_clear(&worker->resend, cookie);
+    else if ((heard->packet->tcp_flags & BL_TCP_RST) != 0)
+        forget(worker, heard->packet);
 }
 
 void bl_answer_frame(struct bl_worker *worker, struct rte_mbuf *frame, const struct bl_packet *packet,
                      const struct bl_decision *decision)
 {
-    const uint8_t *bytes = rte_pktmbuf_mtod(frame, const uint8_t *);
+    const struct heard heard = {rte_pktmbuf_mtod(frame, const uint8_t *), packet};
     struct bl_reply reply;
-    enum bl_reason reason = decide(worker, bytes, packet, decision, &reply);
+    enum bl_reason reason = decide(worker, &heard, decision, &reply);
 
-    if (reply.flags != 0 && !send_reply(worker, bytes, packet, &reply))
-        reason = BL_REASON_DROP_NO_BUFFER;
+    if (reason == BL_REASON_PASS_ESTABLISHED)
+        reason = decide_established(worker, packet, &reply);
+    reason = limit(worker, reason, &reply);
+    reason = send(worker, &heard, reason, &reply);
+    remember(worker, &heard, reason, reply.cookie);
     bl_counters_add_reason(&worker->counters, reason);
     if (bl_verdict_of(reason) == BL_VERDICT_PASS)
         bl_forward_frame(&worker->tx[BL_SIDE_LAN], &worker->counters, frame);
     else
         rte_pktmbuf_free(frame);
+}
+
+bool bl_answer_resend(struct bl_worker *worker)
+{
+    struct bl_counters *counters = &worker->counters;
+    uint64_t n_limited = 0;
+    struct bl_resend_due due;
+    struct bl_reply reply;
+    unsigned n = 0;
+
+    while (n < RESENDS_A_TURN && bl_resend_next(&worker->resend, worker->now_tsc, &due, &n_limited)) {
+        uint64_t *counter = &counters->resent_syn_ack;
+
+        n++;
+        if (due.state == BL_RESEND_SYN_ACK) {
+            bl_reject_repeat_syn_ack(due.cookie, due.sequence, &reply);
+        } else {
+            bl_reject_repeat_greeting(&worker->common->rules, due.cookie, due.sequence, &reply);
+            counter = &counters->resent_greeting;
+        }
+        if (bl_answer_send(worker, BL_SIDE_WAN, due.headers, &due.packet, &reply))
+            bl_counters_add(counter, 1);
+    }
+    if (n_limited != 0)
+        bl_counters_add(&counters->resend_limited, n_limited);
+    return n != 0;
 }

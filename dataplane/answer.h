@@ -1,6 +1,7 @@
 /** @file answer.h
- * A segment whose verdict is REJECT or RESET: verify it, ask reject.c what to say, build that in a buffer of its own
- * (classify → answer → tx on the WAN port, or → forward when the segment is of a connection that is not ours).
+ * A segment whose verdict is REJECT or RESET: verify it, ask reject.c what to say, hold that against the limits, build it
+ * in a buffer of its own (classify → answer → tx on the WAN port, or → forward when the segment is of a connection that
+ * is not ours); and send again what may have been lost (resend.c).
  *
  * Answers never use the ports' receive buffers: when a worker has no buffer for an answer it drops listed segments,
  * and forwarded traffic does not notice. Threads: owning worker. Cost: fast path. */
@@ -14,5 +15,14 @@
 /** Takes the frame, which is in one segment and parsed as @p packet, and counts its final reason. */
 void bl_answer_frame(struct bl_worker *worker, struct rte_mbuf *frame, const struct bl_packet *packet,
                      const struct bl_decision *decision);
+
+/** Sends the SYN-ACKs and greetings that are due again, a bounded number. @return false when there were none. Cost: one
+ * load when nothing is due. */
+bool bl_answer_resend(struct bl_worker *worker);
+
+/** Builds @p reply to @p packet of the frame @p bytes and hands it to the side's port. @return false when there is no
+ * buffer. */
+bool bl_answer_send(struct bl_worker *worker, enum bl_side side, const uint8_t *bytes, const struct bl_packet *packet,
+                    const struct bl_reply *reply);
 
 #endif

@@ -21,29 +21,35 @@ struct cookie_ipv6 {
 
 _Static_assert(sizeof(struct cookie_ipv4) == 16 && sizeof(struct cookie_ipv6) == 40, "padding would be hashed");
 
-uint32_t bl_cookie_isn(const struct bl_siphash_key *key, const struct bl_packet *packet, uint64_t epoch)
+uint64_t bl_cookie_hash(const struct bl_siphash_key *key, const struct bl_packet *packet, uint64_t epoch)
 {
     uint32_t ports = ((uint32_t)packet->source_port << 16) | packet->destination_port;
 
     if (packet->family == BL_FAMILY_IPV4) {
         struct cookie_ipv4 record = {packet->source_ip4, packet->destination_ip4, ports, (uint32_t)epoch};
 
-        return (uint32_t)bl_siphash(key, &record, sizeof(record));
+        return bl_siphash(key, &record, sizeof(record));
     }
     struct cookie_ipv6 record = {packet->source_ip6, packet->destination_ip6, ports, (uint32_t)epoch};
 
-    return (uint32_t)bl_siphash(key, &record, sizeof(record));
+    return bl_siphash(key, &record, sizeof(record));
+}
+
+uint32_t bl_cookie_isn(const struct bl_siphash_key *key, const struct bl_packet *packet, uint64_t epoch)
+{
+    return (uint32_t)bl_cookie_hash(key, packet, epoch);
 }
 
 bool bl_cookie_verify(const struct bl_siphash_key *key, const struct bl_packet *packet, uint64_t epoch,
-                      uint32_t *offset)
+                      struct bl_cookie_proof *proof)
 {
     /* The current epoch first: most dialogues end within seconds. */
     for (unsigned age = 0; age < 2; age++) {
-        uint32_t candidate = packet->acknowledgement - bl_cookie_isn(key, packet, epoch - age) - 1;
+        uint64_t hash = bl_cookie_hash(key, packet, epoch - age);
+        uint32_t offset = packet->acknowledgement - (uint32_t)hash - 1;
 
-        if (candidate < BL_COOKIE_OFFSET_MAX) {
-            *offset = candidate;
+        if (offset < BL_COOKIE_OFFSET_MAX) {
+            *proof = (struct bl_cookie_proof){hash, offset};
             return true;
         }
     }

@@ -17,12 +17,21 @@
 /** Bytes of our side that one dialogue may use: an offset at or above is not ours. */
 enum { BL_COOKIE_OFFSET_MAX = 65536 };
 
+/** The keyed hash of the packet's connection in @p epoch. Its low 32 bits are our initial sequence number, which anybody
+ * on the path may see; the high ones are never sent, and tell where resend.c keeps the connection. */
+uint64_t bl_cookie_hash(const struct bl_siphash_key *key, const struct bl_packet *packet, uint64_t epoch);
+
 /** Our initial sequence number for the packet's connection in @p epoch. */
 uint32_t bl_cookie_isn(const struct bl_siphash_key *key, const struct bl_packet *packet, uint64_t epoch);
 
-/** True when packet->acknowledgement is of our dialogue: the current epoch or the one before. *offset: bytes of our
- * side that the peer has (0: the SYN-ACK only). */
+/** What a segment has proved. */
+struct bl_cookie_proof {
+    uint64_t hash;   /**< bl_cookie_hash of the epoch in which the dialogue began */
+    uint32_t offset; /**< bytes of our side that the peer has (0: the SYN-ACK only) */
+};
+
+/** True when packet->acknowledgement is of our dialogue: the current epoch or the one before. */
 bool bl_cookie_verify(const struct bl_siphash_key *key, const struct bl_packet *packet, uint64_t epoch,
-                      uint32_t *offset);
+                      struct bl_cookie_proof *proof);
 
 #endif

@@ -166,6 +166,18 @@ static void become_live(struct bl_feed *feed, uint64_t now_ms, const struct bl_s
     feed->report_ms = now_ms;
 }
 
+/* A URL that promises a ticket which nobody can make: people would not get far with it. */
+static void say_missing_ticket(const struct bl_feed *feed, const struct bl_sync_message *message)
+{
+    for (unsigned i = BL_CLASS_FIRST; i <= BL_CLASS_LAST && !feed->options.has_tickets; i++) {
+        if ((message->classes_mask >> i & 1) == 0 || !bl_class_has_ticket(&message->classes[i]))
+            continue;
+        bl_say_line("the control plane's URL holds {ticket}, and dataplane.ticket_key_file is not set: "
+                    "the 550 goes out without one");
+        return;
+    }
+}
+
 /* @return 0, or why the message is refused. */
 static int handle_message(struct bl_feed *feed, uint64_t now_ms, const struct bl_sync_message *message,
                           struct bl_error_detail *detail)
@@ -184,6 +196,8 @@ static int handle_message(struct bl_feed *feed, uint64_t now_ms, const struct bl
     if (feed->state != STATE_LIVE)
         return bl_error_set(detail, BL_EINVAL, "a message before hello");
     error = bl_master_apply(feed->options.master, message, detail);
+    if (error == BL_OK)
+        say_missing_ticket(feed, message);
     /* The pause before the next attempt shrinks when something was right: what is refused again and again must not be
      * asked for without a pause. */
     if (error == BL_OK && message->last)

@@ -8,6 +8,7 @@
 #ifndef BL_FEED_H
 #define BL_FEED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "dataplane/distribute.h"
@@ -22,6 +23,7 @@ struct bl_feed_options {
     uint32_t n_workers;
     struct bl_master *master;
     struct bl_distribute *distribute;
+    bool has_tickets;                                                  /**< there is a key for {ticket} */
     void (*fill_report)(void *context, struct bl_sync_report *report); /**< what is reported once a second */
     void *context;
 };

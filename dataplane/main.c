@@ -123,7 +123,7 @@ int main(int argc, char **argv)
     }
     error = bl_settings_load(options.config, BL_SETTINGS_DATAPLANE, settings, &detail);
     if (error == BL_OK)
-        error = bl_plane_prepare(&settings->dataplane, plan, &detail);
+        error = bl_plane_prepare(settings, plan, &detail);
     if (error != BL_OK) {
         bl_say_line("%s", detail.text);
         code = EXIT_SETTINGS;

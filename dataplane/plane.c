@@ -8,6 +8,8 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include <rte_common.h>
+#include <rte_cycles.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
@@ -44,31 +46,72 @@ struct bl_plane {
     uint64_t link_ms; /* the next look at the links */
 };
 
-int bl_plane_prepare(const struct bl_settings_dataplane *settings, struct bl_plane_plan *plan,
-                     struct bl_error_detail *detail)
+static void prepare_policy(const struct bl_settings_dataplane *settings, struct bl_classify_policy *policy)
 {
-    struct bl_reject_rules *rules = &plan->common.rules;
+    bl_classify_policy_init(policy);
+    for (uint32_t i = 0; i < settings->n_protected_ports; i++)
+        bl_classify_policy_protect(policy, settings->protected_ports[i].port, settings->protected_ports[i].action);
+    for (uint32_t i = 0; i < settings->n_protected_prefixes; i++)
+        bl_classify_policy_protect_prefix(policy, &settings->protected_prefixes[i]);
+}
+
+/* Does this file's control plane promise tickets? Another file's shows when its classes come (feed.c). */
+static bool wants_tickets(const struct bl_settings_controlplane *controlplane)
+{
+    bool wanted = strstr(controlplane->url, BL_CLASS_PLACEHOLDER_TICKET) != NULL;
+
+    for (uint32_t i = 0; i < controlplane->n_sources; i++)
+        wanted |= strstr(controlplane->sources[i].url, BL_CLASS_PLACEHOLDER_TICKET) != NULL;
+    return wanted;
+}
+
+static int prepare_keys(const struct bl_settings *settings, struct bl_reject_rules *rules,
+                        struct bl_error_detail *detail)
+{
+    const char *cookie_file = settings->dataplane.cookie_key_file;
+    const char *ticket_file = settings->dataplane.ticket_key_file;
+    int error = cookie_file[0] != '\0'
+                    ? bl_random_key_file("dataplane.cookie_key_file", cookie_file, &rules->cookie_key, detail)
+                    : bl_random_key(&rules->cookie_key, detail);
+
+    if (error == BL_OK && ticket_file[0] != '\0')
+        error = bl_random_key_file("dataplane.ticket_key_file", ticket_file, &rules->ticket_key, detail);
+    else if (error == BL_OK && wants_tickets(&settings->controlplane))
+        error = bl_error_set(detail, BL_EINVAL,
+                             "dataplane.ticket_key_file: found nothing, expected a file of 16 bytes: a URL of the "
+                             "control plane holds {ticket}");
+    return error;
+}
+
+static int prepare_rules(const struct bl_settings *settings, struct bl_reject_rules *rules,
+                         struct bl_error_detail *detail)
+{
+    const struct bl_settings_dataplane *dataplane = &settings->dataplane;
+    int error = prepare_keys(settings, rules, detail);
+
+    rules->stage = (uint8_t)dataplane->stage;
+    rules->starttls = (uint8_t)dataplane->starttls;
+    rules->established = (uint8_t)dataplane->established;
+    rules->ipv6_unit = settings->controlplane.ipv6_unit;
+    memcpy(rules->hostname, dataplane->hostname, sizeof(rules->hostname));
+    return error != BL_OK ? error : bl_reject_rules_validate(rules, detail);
+}
+
+int bl_plane_prepare(const struct bl_settings *settings, struct bl_plane_plan *plan, struct bl_error_detail *detail)
+{
+    const struct bl_settings_dataplane *dataplane = &settings->dataplane;
     int error;
 
     memset(plan, 0, sizeof(*plan));
-    plan->settings = settings;
-    plan->common.busy = settings->poll == BL_POLL_BUSY;
-    plan->common.patch_step_bytes = settings->patch_step_bytes;
-    bl_classify_policy_init(&plan->common.policy);
-    for (uint32_t i = 0; i < settings->n_protected_ports; i++)
-        bl_classify_policy_protect(&plan->common.policy, settings->protected_ports[i]);
-    rules->stage = (uint8_t)settings->stage;
-    rules->starttls = (uint8_t)settings->starttls;
-    memcpy(rules->hostname, settings->hostname, sizeof(rules->hostname));
-    error = settings->cookie_key_file[0] != '\0'
-                ? bl_random_key_file(settings->cookie_key_file, &rules->cookie_key, detail)
-                : bl_random_key(&rules->cookie_key, detail);
+    plan->settings = dataplane;
+    plan->common.busy = dataplane->poll == BL_POLL_BUSY;
+    plan->common.patch_step_bytes = dataplane->patch_step_bytes;
+    prepare_policy(dataplane, &plan->common.policy);
+    error = prepare_rules(settings, &plan->common.rules, detail);
     if (error == BL_OK)
-        error = bl_reject_rules_validate(rules, detail);
+        error = bl_port_parse("wan", dataplane->wan, &plan->ports[BL_SIDE_WAN], detail);
     if (error == BL_OK)
-        error = bl_port_parse("wan", settings->wan, &plan->ports[BL_SIDE_WAN], detail);
-    if (error == BL_OK)
-        error = bl_port_parse("lan", settings->lan, &plan->ports[BL_SIDE_LAN], detail);
+        error = bl_port_parse("lan", dataplane->lan, &plan->ports[BL_SIDE_LAN], detail);
     if (error == BL_OK)
         error = bl_port_distinct(&plan->ports[BL_SIDE_WAN], &plan->ports[BL_SIDE_LAN], detail);
     return error;
@@ -113,6 +156,27 @@ static int create_forward_pool(struct bl_plane *plane, struct bl_error_detail *d
         bl_port_buffer_bytes(settings), settings->memory_mb);
 }
 
+/* The memory of the handshakes that the worker watches, and its limits. */
+static int create_answers(struct bl_worker *worker, const struct bl_settings_dataplane *settings)
+{
+    uint32_t n = settings->resend_entries == 0 ? 0 : rte_align32pow2(settings->resend_entries);
+    struct bl_resend_entry *entries = NULL;
+    struct bl_resend_item *items = NULL;
+
+    if (n != 0 && n < BL_RESEND_WAYS)
+        n = BL_RESEND_WAYS;
+    if (n != 0) {
+        entries = rte_zmalloc_socket("bl_resend", n * sizeof(*entries), RTE_CACHE_LINE_SIZE, worker->socket_id);
+        items = rte_zmalloc_socket("bl_resend", n * sizeof(*items), RTE_CACHE_LINE_SIZE, worker->socket_id);
+    }
+    bl_resend_init(&worker->resend, entries, items, n);
+    bl_resend_set_time(&worker->resend, settings->resends_per_s, rte_get_tsc_hz());
+    bl_bucket_init(&worker->limits.answers, settings->answers_per_s, rte_get_tsc_hz());
+    bl_bucket_init(&worker->limits.established, settings->established_per_s, rte_get_tsc_hz());
+    bl_bucket_init(&worker->limits.resets, settings->resets_per_s, rte_get_tsc_hz());
+    return n == 0 || (entries != NULL && items != NULL) ? BL_OK : BL_ENOMEM;
+}
+
 static int create_worker(struct bl_plane *plane, unsigned id, unsigned lcore, struct bl_error_detail *detail)
 {
     const struct bl_settings_dataplane *settings = plane->plan->settings;
@@ -135,6 +199,10 @@ static int create_worker(struct bl_plane *plane, unsigned id, unsigned lcore, st
         worker->tx[side].frame_max_bytes = port->frame_max_bytes;
         worker->tx[side].tag_bytes = port->tag_bytes;
     }
+    if (create_answers(worker, settings) != BL_OK)
+        return bl_error_set(detail, BL_ENOMEM,
+                            "dataplane.resend_entries: no memory for %u of worker %u: raise memory_mb",
+                            settings->resend_entries, id);
     snprintf(name, sizeof(name), "bl_mailbox_%u", id);
     if (bl_mailbox_init(&worker->mailbox, name, socket_id) != BL_OK)
         return bl_error_set(detail, BL_ENOMEM, "no memory for the mailbox of worker %u: raise dataplane.memory_mb", id);
@@ -190,17 +258,19 @@ static int create_tables(struct bl_plane *plane, struct bl_error_detail *detail)
     if (error != BL_OK)
         return error;
     plane->report = (struct bl_report){plane->workers, plane->n_workers, plane->distribute};
-    return bl_feed_create(&plane->feed,
-                          &(struct bl_feed_options){
-                              .socket = settings->sync_socket,
-                              .name = settings->name,
-                              .n_workers = plane->n_workers,
-                              .master = plane->master,
-                              .distribute = plane->distribute,
-                              .fill_report = fill_report,
-                              .context = plane,
-                          },
-                          detail);
+    return bl_feed_create(
+        &plane->feed,
+        &(struct bl_feed_options){
+            .socket = settings->sync_socket,
+            .name = settings->name,
+            .n_workers = plane->n_workers,
+            .master = plane->master,
+            .distribute = plane->distribute,
+            .has_tickets = plane->plan->common.rules.ticket_key.k0 != 0 || plane->plan->common.rules.ticket_key.k1 != 0,
+            .fill_report = fill_report,
+            .context = plane,
+        },
+        detail);
 }
 
 static uint64_t monotonic_ms(void)
@@ -325,6 +395,8 @@ static void free_worker(struct bl_worker *worker)
     if (worker->mailbox.ring != NULL)
         bl_mailbox_fini(&worker->mailbox);
     rte_mempool_free(worker->reply_pool);
+    rte_free(worker->resend.entries);
+    rte_free(worker->resend.items);
     rte_free(worker);
 }
 

@@ -19,9 +19,9 @@ struct bl_plane_plan {
     struct bl_common common;
 };
 
-/** @return 0 or a negative error: @p detail names the key and what was expected. */
-int bl_plane_prepare(const struct bl_settings_dataplane *settings, struct bl_plane_plan *plan,
-                     struct bl_error_detail *detail);
+/** @return 0 or a negative error: @p detail names the key and what was expected. Of the control plane's section only
+ * what tickets are about is used (ipv6_unit), and whether its URLs hold any. */
+int bl_plane_prepare(const struct bl_settings *settings, struct bl_plane_plan *plan, struct bl_error_detail *detail);
 
 /** Starts DPDK, opens the ports, starts the workers: forwarding goes on from here. @p plan is borrowed until
  * bl_plane_free. @return 0 or a negative error, and nothing is left running. */

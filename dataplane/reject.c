@@ -8,6 +8,7 @@
 #include "dataplane/reject.h"
 
 #include "bounceline/hostname.h"
+#include "bounceline/ticket.h"
 #include "dataplane/cookie.h"
 #include "dataplane/smtp.h"
 
@@ -32,11 +33,17 @@ struct dialogue {
     const uint8_t *payload;
     size_t room; /* bytes that the answer may have */
     char address[BL_ADDRESS_TEXT_MAX];
+    char ticket[BL_TICKET_TEXT_MAX];
 };
+
+static bool is_keyed(const struct bl_siphash_key *key)
+{
+    return key->k0 != 0 || key->k1 != 0;
+}
 
 int bl_reject_rules_validate(const struct bl_reject_rules *rules, struct bl_error_detail *detail)
 {
-    if (rules->cookie_key.k0 == 0 && rules->cookie_key.k1 == 0)
+    if (!is_keyed(&rules->cookie_key))
         return bl_error_set(detail, BL_EINVAL, "cookie key: all zero: expected 16 random bytes");
     if (!bl_hostname_valid(rules->hostname))
         return bl_error_set(
@@ -48,6 +55,8 @@ int bl_reject_rules_validate(const struct bl_reject_rules *rules, struct bl_erro
         return bl_error_set(detail, BL_EINVAL, "stage: expected rcpt or mail");
     if (rules->starttls != BL_STARTTLS_HIDE && rules->starttls != BL_STARTTLS_REFUSE)
         return bl_error_set(detail, BL_EINVAL, "starttls: expected hide or refuse");
+    if (rules->established > BL_ESTABLISHED_DROP)
+        return bl_error_set(detail, BL_EINVAL, "established: expected pass, reset or drop");
     return BL_OK;
 }
 
@@ -89,6 +98,7 @@ static bool is_flags_odd(uint8_t flags)
 static void set_reply(struct bl_reply *reply, uint8_t flags, uint32_t sequence, uint32_t acknowledgement)
 {
     reply->flags = flags;
+    reply->onward = false;
     reply->mss = 0;
     reply->sequence = sequence;
     reply->acknowledgement = acknowledgement;
@@ -99,8 +109,8 @@ static void set_reply(struct bl_reply *reply, uint8_t flags, uint32_t sequence, 
 static enum bl_reason answer_syn(const struct bl_reject_rules *rules, const struct bl_packet *packet, uint64_t epoch,
                                  struct bl_reply *reply)
 {
-    set_reply(reply, BL_TCP_SYN | BL_TCP_ACK, bl_cookie_isn(&rules->cookie_key, packet, epoch), packet->sequence + 1);
-    reply->mss = MSS_BYTES;
+    reply->cookie = bl_cookie_hash(&rules->cookie_key, packet, epoch);
+    bl_reject_repeat_syn_ack(reply->cookie, packet->sequence + 1, reply);
     return BL_REASON_REJECT_SYN;
 }
 
@@ -166,16 +176,22 @@ static enum bl_reason answer_lines(const struct dialogue *dialogue, struct bl_re
     return reason_of_answer(&answer, fin);
 }
 
-/* The source's text, for the 550. */
-static void format_source(const struct bl_packet *packet, char *out)
+/* The source's text and its ticket, for the 550. */
+static void format_source(struct dialogue *dialogue, const struct bl_reject_rules *rules, uint64_t now_s)
 {
+    const struct bl_packet *packet = dialogue->packet;
     struct bl_address address = {.family = packet->family};
+    struct bl_prefix unit;
 
     if (packet->family == BL_FAMILY_IPV4)
         bl_address_from_ip4(packet->source_ip4, address.bytes);
     else
         bl_address_from_ip6(packet->source_ip6, address.bytes);
-    bl_address_format(&address, out);
+    bl_address_format(&address, dialogue->address);
+    if (!is_keyed(&rules->ticket_key) || !bl_class_has_ticket(dialogue->script.class))
+        return;
+    unit = bl_ticket_unit(&address, rules->ipv6_unit);
+    bl_ticket_make(&rules->ticket_key, &unit, now_s / BL_TICKET_DAY_S, dialogue->ticket);
 }
 
 /* The peer's MSS was in its SYN, which nobody remembers: the default of RFC 9293, 3.7.1 and its like for IPv6. */
@@ -196,14 +212,10 @@ static enum bl_reason answer_dialogue(struct dialogue *dialogue, uint32_t offset
         /* To answer any other pure acknowledgement would be to answer our own kind: two of us would never stop. */
         return offset == 0 ? answer_greeting(dialogue, reply) : BL_REASON_REJECT_ACK;
     }
-    if (packet->payload_bytes != 0) {
-        if (offset == 0)
-            return answer_greeting(dialogue, reply);
-        /* Only the 550 needs it, and only data can earn one. */
-        format_source(packet, dialogue->address);
-        if (offset > OFFSET_LAST)
-            return answer_last(dialogue, reply);
-    }
+    if (packet->payload_bytes != 0 && offset == 0)
+        return answer_greeting(dialogue, reply);
+    if (packet->payload_bytes != 0 && offset > OFFSET_LAST)
+        return answer_last(dialogue, reply);
     return answer_lines(dialogue, reply);
 }
 
@@ -213,10 +225,11 @@ enum bl_reason bl_reject_answer(const struct bl_reject_rules *rules, const struc
 {
     struct dialogue dialogue;
     uint64_t epoch = now_s / BL_REJECT_EPOCH_S;
-    uint32_t offset;
+    struct bl_cookie_proof proof;
 
     reply->flags = 0;
     reply->payload_bytes = 0;
+    reply->cookie = 0;
     if (!bl_reject_answerable(packet))
         return BL_REASON_DROP_UNANSWERABLE;
     if (is_flags_odd(packet->tcp_flags))
@@ -224,8 +237,9 @@ enum bl_reason bl_reject_answer(const struct bl_reject_rules *rules, const struc
     if ((packet->tcp_flags & BL_TCP_SYN) != 0)
         return answer_syn(rules, packet, epoch, reply);
     /* A RST without ACK can't show a cookie: it is for the server, who will know whether it ends anything. */
-    if ((packet->tcp_flags & BL_TCP_ACK) == 0 || !bl_cookie_verify(&rules->cookie_key, packet, epoch, &offset))
+    if ((packet->tcp_flags & BL_TCP_ACK) == 0 || !bl_cookie_verify(&rules->cookie_key, packet, epoch, &proof))
         return BL_REASON_PASS_ESTABLISHED;
+    reply->cookie = proof.hash;
     if ((packet->tcp_flags & BL_TCP_RST) != 0)
         return BL_REASON_REJECT_RST;
 
@@ -233,13 +247,37 @@ enum bl_reason bl_reject_answer(const struct bl_reject_rules *rules, const struc
         .hostname = rules->hostname,
         .class = class,
         .address = dialogue.address,
+        .ticket = dialogue.ticket,
         .stage = rules->stage,
         .starttls = rules->starttls,
     };
     dialogue.packet = packet;
     dialogue.payload = payload;
     dialogue.room = answer_room(packet);
-    return answer_dialogue(&dialogue, offset, reply);
+    dialogue.ticket[0] = '\0';
+    /* Only the 550 needs it, and only data behind the greeting can earn one. */
+    if (packet->payload_bytes != 0 && proof.offset != 0)
+        format_source(&dialogue, rules, now_s);
+    return answer_dialogue(&dialogue, proof.offset, reply);
+}
+
+void bl_reject_repeat_syn_ack(uint64_t cookie, uint32_t sequence, struct bl_reply *reply)
+{
+    set_reply(reply, BL_TCP_SYN | BL_TCP_ACK, (uint32_t)cookie, sequence);
+    reply->mss = MSS_BYTES;
+    reply->payload_bytes = 0;
+    reply->cookie = cookie;
+}
+
+/* The greeting went out before, into the peer's window: it fits. */
+void bl_reject_repeat_greeting(const struct bl_reject_rules *rules, uint64_t cookie, uint32_t sequence,
+                               struct bl_reply *reply)
+{
+    const struct bl_smtp_script script = {.hostname = rules->hostname};
+
+    set_reply(reply, BL_TCP_PSH | BL_TCP_ACK, (uint32_t)cookie + 1, sequence);
+    reply->payload_bytes = (uint16_t)bl_smtp_greet(&script, reply->payload, BL_REJECT_PAYLOAD_MAX_IPV4);
+    reply->cookie = cookie;
 }
 
 enum bl_reason bl_reject_reset(const struct bl_packet *packet, struct bl_reply *reply)
@@ -249,6 +287,7 @@ enum bl_reason bl_reject_reset(const struct bl_packet *packet, struct bl_reply *
 
     reply->flags = 0;
     reply->payload_bytes = 0;
+    reply->cookie = 0;
     if (!bl_reject_answerable(packet))
         return BL_REASON_DROP_UNANSWERABLE;
     if (is_flags_odd(flags))
@@ -265,4 +304,30 @@ enum bl_reason bl_reject_reset(const struct bl_packet *packet, struct bl_reply *
     /* There is nothing behind a reset. */
     reply->window = 0;
     return BL_REASON_RESET_ACTION;
+}
+
+/* A bare RST: with an ACK its number would have to be right too. */
+static void set_rst(struct bl_reply *reply, uint32_t sequence)
+{
+    set_reply(reply, BL_TCP_RST, sequence, 0);
+    reply->window = 0;
+    reply->payload_bytes = 0;
+    reply->cookie = 0;
+}
+
+void bl_reject_reset_onward(const struct bl_packet *packet, struct bl_reply *reply)
+{
+    set_rst(reply, packet->sequence);
+    reply->onward = true;
+}
+
+bool bl_reject_reset_challenge(const struct bl_packet *packet, struct bl_reply *reply)
+{
+    const uint8_t looked_at = BL_TCP_ACK | BL_TCP_SYN | BL_TCP_FIN | BL_TCP_RST;
+
+    reply->flags = 0;
+    if ((packet->tcp_flags & looked_at) != BL_TCP_ACK || packet->payload_bytes != 0)
+        return false;
+    set_rst(reply, packet->acknowledgement);
+    return true;
 }

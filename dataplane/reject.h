@@ -26,19 +26,24 @@ enum { BL_REJECT_EPOCH_S = 1024 };
 /** Immutable while workers run; shared by all. */
 struct bl_reject_rules {
     struct bl_siphash_key cookie_key;    /**< from getrandom or the key file; never zero */
+    struct bl_siphash_key ticket_key;    /**< from its file; zero: {ticket} becomes nothing */
+    uint8_t ipv6_unit;                   /**< what a ticket for an IPv6 address is about */
     uint8_t stage;                       /**< enum bl_stage: 550 at RCPT, or at MAIL */
     uint8_t starttls;                    /**< enum bl_starttls */
+    uint8_t established;                 /**< enum bl_established: of connections that are not ours (answer.c) */
     char hostname[BL_SETTINGS_TEXT_MAX]; /**< checked by bl_reject_rules_validate */
 };
 
 /** The answer to one segment. flags == 0: send nothing. */
 struct bl_reply {
     uint8_t flags; /**< BL_TCP_* of the answer */
+    bool onward;   /**< on to the segment's destination, in the name of its source; else back to the source */
     uint16_t mss;  /**< the MSS option of a SYN-ACK; 0: no option */
     uint32_t sequence;
     uint32_t acknowledgement;
     uint16_t window;
     uint16_t payload_bytes;
+    uint64_t cookie; /**< bl_cookie_hash of the dialogue; 0: the segment is of none */
     char payload[BL_REJECT_PAYLOAD_MAX_IPV6];
 };
 
@@ -55,9 +60,24 @@ enum bl_reason bl_reject_answer(const struct bl_reject_rules *rules, const struc
                                 const struct bl_packet *packet, const uint8_t *payload, uint64_t now_s,
                                 struct bl_reply *reply);
 
+/** The SYN-ACK or the greeting of a dialogue once more, when nothing was heard since (resend.c).
+ * @param cookie   its bl_cookie_hash
+ * @param sequence what the peer sends next */
+void bl_reject_repeat_syn_ack(uint64_t cookie, uint32_t sequence, struct bl_reply *reply);
+void bl_reject_repeat_greeting(const struct bl_reject_rules *rules, uint64_t cookie, uint32_t sequence,
+                               struct bl_reply *reply);
+
 /** The RST,ACK of the action `reset` (RFC 9293, 3.10.7.1): never for a RST, a SYN-ACK or odd flags. Sets flags to 0
  * when there is none. @return RESET_ACTION, DROP_UNANSWERABLE or DROP_FLAGS. */
 enum bl_reason bl_reject_reset(const struct bl_packet *packet, struct bl_reply *reply);
+
+/** For a segment of a connection that is not ours: the RST that ends it at the server, at the segment's own number
+ * (RFC 9293, 3.10.7.4). */
+void bl_reject_reset_onward(const struct bl_packet *packet, struct bl_reply *reply);
+
+/** For a segment of the server: true when it is a bare acknowledgement, as the challenge to a RST at another number
+ * than it expects (RFC 5961, 3.2); @p reply is then the RST at the number that it names, back to the server. */
+bool bl_reject_reset_challenge(const struct bl_packet *packet, struct bl_reply *reply);
 
 /** False for sources and destinations that must get no answer: broadcast, multicast, unspecified, loopback,
  * link-local and reserved (240/4) IPv4, IPv4-mapped IPv6, source equal to destination, and any group MAC address. */

@@ -2,6 +2,7 @@
 #include "dataplane/report.h"
 
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include <rte_telemetry.h>
@@ -11,13 +12,19 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const struct bl_report *registered;
 
-static uint64_t sum_reason(const struct bl_report *report, unsigned reason)
+/* Of all workers; @offset is the counter's place in struct bl_counters. */
+static uint64_t sum_counter(const struct bl_report *report, size_t offset)
 {
     uint64_t sum = 0;
 
     for (unsigned i = 0; i < report->n_workers; i++)
-        sum += bl_counters_read(&report->workers[i]->counters.reasons[reason]);
+        sum += bl_counters_read((const uint64_t *)(const void *)((const char *)&report->workers[i]->counters + offset));
     return sum;
+}
+
+static uint64_t sum_reason(const struct bl_report *report, unsigned reason)
+{
+    return sum_counter(report, offsetof(struct bl_counters, reasons) + reason * sizeof(uint64_t));
 }
 
 static void add_counter(struct bl_sync_report *out, const char *name, uint64_t value)
@@ -47,6 +54,9 @@ void bl_report_fill(const struct bl_report *report, struct bl_sync_report *out)
     out->n_counters = 0;
     for (unsigned reason = 0; reason < BL_REASON_COUNT; reason++)
         add_counter(out, bl_verdict_reason_name(reason), sum_reason(report, reason));
+#define X(member) add_counter(out, #member, sum_counter(report, offsetof(struct bl_counters, member)));
+    BL_COUNTERS_OWN(X)
+#undef X
     add_counter(out, "replica_mismatch", counts.n_mismatches);
     add_counter(out, "replica_repair", counts.n_repairs);
 }
@@ -59,6 +69,11 @@ static int answer_counters(const char *command, const char *parameters, struct r
     pthread_mutex_lock(&lock);
     for (unsigned reason = 0; registered != NULL && reason < BL_REASON_COUNT; reason++)
         rte_tel_data_add_dict_u64(out, bl_verdict_reason_name(reason), sum_reason(registered, reason));
+#define X(member) \
+    if (registered != NULL) \
+        rte_tel_data_add_dict_u64(out, #member, sum_counter(registered, offsetof(struct bl_counters, member)));
+    BL_COUNTERS_OWN(X)
+#undef X
     pthread_mutex_unlock(&lock);
     return 0;
 }

@@ -39,16 +39,23 @@ static void store_checksum(uint8_t *at, uint64_t sum)
     memcpy(at, &checksum, sizeof(checksum));
 }
 
-/* Everything before the IP header. The tags come along with their priority and their EtherTypes. */
-static void put_ethernet(uint8_t *out, const uint8_t *frame, size_t l3_offset)
+/* Two fields that lie side by side, source and destination in one order or the other: exchanged on the way back, and as
+ * they are on the way on. */
+static void put_pair(uint8_t *out, const uint8_t *received, size_t field_bytes, bool onward)
 {
-    memcpy(out, frame + 6, 6);
-    memcpy(out + 6, frame, 6);
+    memcpy(out, received + (onward ? 0 : field_bytes), field_bytes);
+    memcpy(out + field_bytes, received + (onward ? field_bytes : 0), field_bytes);
+}
+
+/* Everything before the IP header. The tags come along with their priority and their EtherTypes. */
+static void put_ethernet(uint8_t *out, const uint8_t *frame, size_t l3_offset, bool onward)
+{
+    put_pair(out, frame, 6, onward);
     memcpy(out + 12, frame + 12, l3_offset - 12);
 }
 
 /* @return the sum of the addresses, for the TCP checksum. */
-static uint64_t put_ipv4(uint8_t *out, const uint8_t *received, size_t tcp_bytes)
+static uint64_t put_ipv4(uint8_t *out, const uint8_t *received, size_t tcp_bytes, bool onward)
 {
     out[0] = 0x45;
     out[1] = 0;
@@ -58,29 +65,26 @@ static uint64_t put_ipv4(uint8_t *out, const uint8_t *received, size_t tcp_bytes
     out[8] = HOP_LIMIT;
     out[9] = PROTOCOL_TCP;
     store_be16(out + 10, 0);
-    memcpy(out + 12, received + 16, 4);
-    memcpy(out + 16, received + 12, 4);
+    put_pair(out + 12, received + 12, 4, onward);
     store_checksum(out + 10, bl_checksum_add(0, out, IPV4_BYTES));
     return bl_checksum_add(0, out + 12, 8);
 }
 
 /* @return the same for IPv6, whose header has no checksum of its own. */
-static uint64_t put_ipv6(uint8_t *out, const uint8_t *received, size_t tcp_bytes)
+static uint64_t put_ipv6(uint8_t *out, const uint8_t *received, size_t tcp_bytes, bool onward)
 {
     store_be32(out, 0x60000000);
     store_be16(out + 4, (uint16_t)tcp_bytes);
     out[6] = PROTOCOL_TCP;
     out[7] = HOP_LIMIT;
-    memcpy(out + 8, received + 24, 16);
-    memcpy(out + 24, received + 8, 16);
+    put_pair(out + 8, received + 8, 16, onward);
     return bl_checksum_add(0, out + 8, 32);
 }
 
 /* The urgent pointer and the reserved bits stay zero; the MSS is the one option that we know. */
 static void put_tcp(uint8_t *out, const uint8_t *received, const struct bl_reply *reply, size_t header_bytes)
 {
-    memcpy(out, received + 2, 2);
-    memcpy(out + 2, received, 2);
+    put_pair(out, received, 2, reply->onward);
     store_be32(out + 4, reply->sequence);
     store_be32(out + 8, reply->acknowledgement);
     out[12] = (uint8_t)(header_bytes / 4 << 4);
@@ -107,12 +111,12 @@ size_t bl_segment_build(const uint8_t *frame, const struct bl_packet *packet, co
     uint64_t sum;
     size_t length;
 
-    put_ethernet(out, frame, packet->l3_offset);
+    put_ethernet(out, frame, packet->l3_offset, reply->onward);
     if (packet->family == BL_FAMILY_IPV4) {
-        sum = put_ipv4(ip, received_ip, tcp_bytes);
+        sum = put_ipv4(ip, received_ip, tcp_bytes, reply->onward);
         tcp = ip + IPV4_BYTES;
     } else {
-        sum = put_ipv6(ip, received_ip, tcp_bytes);
+        sum = put_ipv6(ip, received_ip, tcp_bytes, reply->onward);
         tcp = ip + IPV6_BYTES;
     }
     put_tcp(tcp, frame + packet->l4_offset, reply, tcp_header_bytes);

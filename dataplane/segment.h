@@ -2,8 +2,8 @@
  * From the record of an answer to a frame (reject → segment → tx).
  *
  * The answer goes back the way the segment came: MAC addresses swapped, every VLAN tag kept as it was, IP addresses and
- * ports swapped, IPv4 with DF and identification 0, no IP options and no extension headers, hop limit 64, traffic class
- * 0. Checksums are computed here, in software. Pure. Threads: any. Cost: fast path. */
+ * ports swapped; one that goes on to the destination (reply->onward) has all of them as they were. IPv4 with DF and
+ * identification 0, no IP options and no extension headers, hop limit 64, traffic class 0. Checksums are computed here, in software. Pure. Threads: any. Cost: fast path. */
 #ifndef BL_SEGMENT_H
 #define BL_SEGMENT_H
 

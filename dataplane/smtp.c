@@ -1,8 +1,8 @@
 /* The lines of one segment to the lines of its answer; see smtp.h.
  *
- * All answers are constants but for four words: our name, the code, the source's address and the class's URL. What the
- * peer sent is compared with verbs and counted, never copied. A reply that does not fit is taken back whole, and what
- * it would have answered stays unconsumed: the peer's TCP sends it again. */
+ * All answers are constants but for five words: our name, the code, the source's address, its ticket and the class's
+ * URL. What the peer sent is compared with verbs and counted, never copied. A reply that does not fit is taken back
+ * whole, and what it would have answered stays unconsumed: the peer's TCP sends it again. */
 #include "dataplane/smtp.h"
 
 #include <string.h>
@@ -52,8 +52,6 @@ static const char extensions[] = "\r\n250-SIZE\r\n250-8BITMIME\r\n250-SMTPUTF8\r
 static const char extension_starttls[] = "250-STARTTLS\r\n";
 static const char extension_last[] = "250 ENHANCEDSTATUSCODES\r\n";
 
-static const char placeholder[] = "{address}";
-
 /* The only place that writes. */
 static void put(struct writer *writer, const char *text, size_t length)
 {
@@ -77,16 +75,31 @@ static void put_code(struct writer *writer, uint16_t code)
     put(writer, digits, sizeof(digits));
 }
 
-/* With the address in place of each {address}; bl_class_validate has seen to it that the line stays short enough. */
+/* @return what takes the place of the placeholder at @brace, and *length, the placeholder's; a brace stands for itself
+ * where there is none, though bl_class_validate lets none through. */
+static const char *value_of(const struct bl_smtp_script *script, const char *brace, size_t *length)
+{
+    *length = sizeof(BL_CLASS_PLACEHOLDER_ADDRESS) - 1;
+    if (strncmp(brace, BL_CLASS_PLACEHOLDER_ADDRESS, *length) == 0)
+        return script->address;
+    *length = sizeof(BL_CLASS_PLACEHOLDER_TICKET) - 1;
+    if (strncmp(brace, BL_CLASS_PLACEHOLDER_TICKET, *length) == 0)
+        return script->ticket;
+    *length = 1;
+    return "{";
+}
+
+/* With everything filled in; bl_class_validate has seen to it that the line stays short enough. */
 static void put_url(struct writer *writer, const struct bl_smtp_script *script)
 {
     const char *at = script->class->url;
     const char *brace;
+    size_t length;
 
-    while ((brace = strstr(at, placeholder)) != NULL) {
+    while ((brace = strchr(at, '{')) != NULL) {
         put(writer, at, (size_t)(brace - at));
-        put_text(writer, script->address);
-        at = brace + sizeof(placeholder) - 1;
+        put_text(writer, value_of(script, brace, &length));
+        at = brace + length;
     }
     put_text(writer, at);
 }

@@ -17,6 +17,7 @@ struct bl_smtp_script {
     const char *hostname;         /**< borrowed */
     const struct bl_class *class; /**< borrowed: code and URL */
     const char *address;          /**< borrowed: the source's text, for [address] and {address} */
+    const char *ticket;           /**< borrowed: for {ticket}; "" when there is no key */
     uint8_t stage;                /**< enum bl_stage */
     uint8_t starttls;             /**< enum bl_starttls */
 };

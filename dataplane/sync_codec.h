@@ -19,7 +19,7 @@
 
 enum {
     BL_SYNC_WORKERS_MAX = 64,
-    BL_SYNC_COUNTERS_MAX = BL_REASON_COUNT + 4,
+    BL_SYNC_COUNTERS_MAX = BL_REASON_COUNT + 32,
 };
 
 /** The values are the wire's (bounceline.v1.SyncRefusal.Reason). */

@@ -4,6 +4,7 @@
  *                                                  ├─ drop ──────────▶ counted and freed
  *                                                  └─ reject, reset ─▶ answer.c  → tx.c → WAN port
  *   LAN port ─────────────────────────────────────────────────────────▶ forward.c → tx.c → WAN port
+ *                                        handshakes that wait in vain ─▶ answer.c  → tx.c → WAN port
  *
  * Each step goes over the whole burst before the next one starts, so that a step's misses of the cache overlap.
  * Between bursts the replica takes a step toward the main core's latest state (replica.c). */
@@ -11,11 +12,13 @@
 
 #include <sys/prctl.h>
 
+#include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
 #include "dataplane/answer.h"
+#include "dataplane/challenge.h"
 #include "dataplane/forward.h"
 
 /* Of a checksum, in one turn: some 10 µs when idle, a quarter of one between bursts. */
@@ -62,7 +65,7 @@ static void parse(const struct bl_classify_policy *policy, struct burst *burst)
     }
 }
 
-static void look_up(const struct bl_replica *replica, struct burst *burst)
+static void look_up(const struct bl_classify_policy *policy, const struct bl_replica *replica, struct burst *burst)
 {
     uint8_t classes[BL_WORKER_BURST];
 
@@ -70,13 +73,13 @@ static void look_up(const struct bl_replica *replica, struct burst *burst)
     for (unsigned i = 0; i < burst->n_ipv4; i++) {
         unsigned at = burst->of_ipv4[i];
 
-        bl_classify_decide(replica->classes, &burst->packets[at], classes[i], &burst->decisions[at]);
+        bl_classify_decide(policy, replica->classes, &burst->packets[at], classes[i], &burst->decisions[at]);
     }
     bl_table_lookup_ipv6_burst(replica->table, burst->ipv6, classes, burst->n_ipv6);
     for (unsigned i = 0; i < burst->n_ipv6; i++) {
         unsigned at = burst->of_ipv6[i];
 
-        bl_classify_decide(replica->classes, &burst->packets[at], classes[i], &burst->decisions[at]);
+        bl_classify_decide(policy, replica->classes, &burst->packets[at], classes[i], &burst->decisions[at]);
     }
 }
 
@@ -105,7 +108,7 @@ static unsigned poll_wan(struct bl_worker *worker, struct burst *burst)
     if (burst->n == 0)
         return 0;
     parse(&worker->common->policy, burst);
-    look_up(&worker->replica, burst);
+    look_up(&worker->common->policy, &worker->replica, burst);
     deliver(worker, burst);
     return burst->n;
 }
@@ -115,6 +118,8 @@ static unsigned poll_lan(struct bl_worker *worker, struct burst *burst)
     const struct bl_tx *lan = &worker->tx[BL_SIDE_LAN];
     unsigned n = rte_eth_rx_burst(lan->port, lan->queue, burst->frames, BL_WORKER_BURST);
 
+    if (unlikely(worker->common->rules.established == BL_ESTABLISHED_RESET))
+        bl_challenge_burst(worker, burst->frames, n);
     for (unsigned i = 0; i < n; i++)
         bl_forward_frame(&worker->tx[BL_SIDE_WAN], &worker->counters, burst->frames[i]);
     bl_counters_add(&worker->counters.reasons[BL_REASON_PASS_FROM_LAN], n);
@@ -131,9 +136,13 @@ int bl_worker_run(void *argument)
     prctl(PR_SET_TIMERSLACK, 1000UL);
     bl_idle_reset(&worker->idle);
     while (!__atomic_load_n(&common->stop, __ATOMIC_RELAXED)) {
-        unsigned n = poll_wan(worker, &burst) + poll_lan(worker, &burst);
-        bool moved = bl_replica_follow(&worker->replica, &worker->mailbox, common->patch_step_bytes);
+        unsigned n;
+        bool moved;
 
+        worker->now_tsc = rte_rdtsc();
+        n = poll_wan(worker, &burst) + poll_lan(worker, &burst);
+        moved = bl_answer_resend(worker);
+        moved |= bl_replica_follow(&worker->replica, &worker->mailbox, common->patch_step_bytes);
         bl_tx_flush(&worker->tx[BL_SIDE_WAN], &worker->counters);
         bl_tx_flush(&worker->tx[BL_SIDE_LAN], &worker->counters);
         bl_counters_add(&worker->counters.rx_packets, n);

@@ -13,12 +13,14 @@
 #include <rte_common.h>
 #include <rte_mempool.h>
 
+#include "dataplane/bucket.h"
 #include "dataplane/classify.h"
 #include "dataplane/counters.h"
 #include "dataplane/idle.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/reject.h"
 #include "dataplane/replica.h"
+#include "dataplane/resend.h"
 #include "dataplane/tx.h"
 
 /** Frames taken from a port at once: enough to hide the table's memory latency behind prefetches. */
@@ -38,13 +40,23 @@ struct bl_common {
     bool stop;
 };
 
+/** What one worker may send or let through; see the settings of the same names. */
+struct bl_limits {
+    struct bl_bucket answers;
+    struct bl_bucket established;
+    struct bl_bucket resets;
+};
+
 struct bl_worker {
     struct bl_common *common; /**< borrowed */
     struct rte_mempool *reply_pool;
     unsigned id;
     unsigned lcore;
     int socket_id;
+    uint64_t now_tsc; /**< the time stamp counter when this turn began: the clock of limits and resends */
     struct bl_replica replica;
+    struct bl_limits limits;
+    struct bl_resend resend;
     struct bl_idle idle;
     struct bl_tx tx[BL_SIDE_COUNT];
     struct bl_counters counters;

@@ -125,13 +125,48 @@ static int check_optional_url(const char *text, struct bl_error_detail *detail)
     return text[0] == '\0' ? BL_OK : check_url(text, detail);
 }
 
-static int check_smtp_port(const char *text, struct bl_error_detail *detail)
+static const struct bl_config_choice actions[] = {{"reject", BL_ACTION_REJECT},
+                                                  {"reset", BL_ACTION_RESET},
+                                                  {"drop", BL_ACTION_DROP},
+                                                  {"monitor", BL_ACTION_MONITOR},
+                                                  {0}};
+
+enum { PORT_SMTP_IN_TLS = 465 };
+
+/* @return enum bl_action; BL_ACTION_NONE for anything else. */
+static uint8_t action_of(const char *text)
 {
-    if (strcmp(text, "465") != 0)
-        return BL_OK;
-    return bl_error_set(detail, BL_EINVAL,
-                        "found '465', expected a port where SMTP starts in plain text: behind TLS "
-                        "nobody would see the 550");
+    for (const struct bl_config_choice *choice = actions; choice->text != NULL; choice++) {
+        if (strcmp(text, choice->text) == 0)
+            return (uint8_t)choice->value;
+    }
+    return BL_ACTION_NONE;
+}
+
+/* "25", or "465:reset": with what stands in for the 550 there. */
+static int parse_protected_port(const char *text, void *element, struct bl_error_detail *detail)
+{
+    struct bl_settings_port *out = element;
+    size_t n_digits = strspn(text, "0123456789");
+    unsigned long port = n_digits > 0 && n_digits <= 5 ? strtoul(text, NULL, 10) : 0;
+    uint8_t action = BL_ACTION_REJECT;
+
+    if (text[n_digits] == ':')
+        action = action_of(text + n_digits + 1);
+    else if (text[n_digits] != '\0')
+        action = BL_ACTION_NONE;
+    if (port < 1 || port > 65535 || text[0] == '0' || action == BL_ACTION_NONE)
+        return bl_error_set(detail, port > 65535 ? BL_ERANGE : BL_EINVAL,
+                            "found '%.60s', expected a port 1..65535, or one with what stands in for the 550 there: "
+                            "PORT:reset, PORT:drop or PORT:monitor",
+                            text);
+    if (port == PORT_SMTP_IN_TLS && action == BL_ACTION_REJECT)
+        return bl_error_set(detail, BL_EINVAL,
+                            "found '%.60s', expected 465:reset, 465:drop or 465:monitor: behind TLS nobody would see "
+                            "the 550",
+                            text);
+    *out = (struct bl_settings_port){(uint16_t)port, action};
+    return BL_OK;
 }
 
 /* An IPv6 address without a length would mean a unit that another key sets: here it must say its length. */
@@ -148,11 +183,8 @@ static const struct bl_config_choice stages[] = {{"rcpt", BL_STAGE_RCPT}, {"mail
 static const struct bl_config_choice starttls[] = {{"hide", BL_STARTTLS_HIDE}, {"refuse", BL_STARTTLS_REFUSE}, {0}};
 static const struct bl_config_choice hugepages[] = {
     {"auto", BL_HUGEPAGES_AUTO}, {"on", BL_HUGEPAGES_ON}, {"off", BL_HUGEPAGES_OFF}, {0}};
-static const struct bl_config_choice actions[] = {{"reject", BL_ACTION_REJECT},
-                                                  {"reset", BL_ACTION_RESET},
-                                                  {"drop", BL_ACTION_DROP},
-                                                  {"monitor", BL_ACTION_MONITOR},
-                                                  {0}};
+static const struct bl_config_choice established[] = {
+    {"pass", BL_ESTABLISHED_PASS}, {"reset", BL_ESTABLISHED_RESET}, {"drop", BL_ESTABLISHED_DROP}, {0}};
 static const struct bl_config_choice roles[] = {{"reader", BL_ROLE_READER},
                                                 {"delister", BL_ROLE_DELISTER},
                                                 {"feeder", BL_ROLE_FEEDER},
@@ -176,11 +208,20 @@ static const struct bl_config_key dataplane_keys[] = {
     {"wan", BL_CONFIG_TEXT, PLACE_D(wan), .required = true, .check = check_port},
     {"lan", BL_CONFIG_TEXT, PLACE_D(lan), .required = true, .check = check_port},
     {"hostname", BL_CONFIG_TEXT, PLACE_D(hostname), .required = true, .check = check_hostname},
-    {"protected_ports", BL_CONFIG_INTEGERS, LIST(bl_settings_dataplane, protected_ports), .initial = "25", .min = 1,
-     .max = 65535, .check = check_smtp_port},
+    {"protected_ports", BL_CONFIG_ITEMS, LIST(bl_settings_dataplane, protected_ports), .initial = "25",
+     .parse = parse_protected_port},
+    {"protected_prefixes", BL_CONFIG_ITEMS, LIST(bl_settings_dataplane, protected_prefixes),
+     .parse = parse_own_network},
     {"stage", BL_CONFIG_ENUM, PLACE_D(stage), .initial = "rcpt", .choices = stages},
     {"starttls", BL_CONFIG_ENUM, PLACE_D(starttls), .initial = "hide", .choices = starttls},
+    {"established", BL_CONFIG_ENUM, PLACE_D(established), .initial = "pass", .choices = established},
     {"cookie_key_file", BL_CONFIG_TEXT, PLACE_D(cookie_key_file), .check = check_optional_path},
+    {"ticket_key_file", BL_CONFIG_TEXT, PLACE_D(ticket_key_file), .check = check_optional_path},
+    {"established_per_s", BL_CONFIG_INTEGER, PLACE_D(established_per_s), .initial = "20000", .max = 10000000},
+    {"resets_per_s", BL_CONFIG_INTEGER, PLACE_D(resets_per_s), .initial = "1000", .max = 10000000},
+    {"answers_per_s", BL_CONFIG_INTEGER, PLACE_D(answers_per_s), .initial = "0", .max = 100000000},
+    {"resends_per_s", BL_CONFIG_INTEGER, PLACE_D(resends_per_s), .initial = "1000", .max = 10000000},
+    {"resend_entries", BL_CONFIG_INTEGER, PLACE_D(resend_entries), .initial = "16384", .max = 1048576},
     {"sync_socket", BL_CONFIG_TEXT, PLACE_D(sync_socket), .initial = "/run/bounceline/sync.sock",
      .check = check_socket},
     {"workers", BL_CONFIG_INTEGER, PLACE_D(workers), .initial = "1", .min = 1, .max = 64},
@@ -217,6 +258,20 @@ static int refuse_for(const char **key, const char *name, struct bl_error_detail
     return bl_error_set(detail, BL_EINVAL, "%s", cause);
 }
 
+static int check_ports_differ(const struct bl_settings_dataplane *dataplane, const char **key,
+                              struct bl_error_detail *detail)
+{
+    for (uint32_t i = 1; i < dataplane->n_protected_ports; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            if (dataplane->protected_ports[i].port != dataplane->protected_ports[j].port)
+                continue;
+            *key = "protected_ports";
+            return bl_error_set(detail, BL_EINVAL, "found '%u' twice", dataplane->protected_ports[i].port);
+        }
+    }
+    return BL_OK;
+}
+
 static int check_dataplane(const void *elements, size_t index, const char **key, struct bl_error_detail *detail)
 {
     const struct bl_settings_dataplane *dataplane = elements;
@@ -226,7 +281,7 @@ static int check_dataplane(const void *elements, size_t index, const char **key,
         return refuse_for(key, "lan", detail, "found the port of wan, expected another one");
     if (dataplane->n_protected_ports == 0)
         return refuse_for(key, "protected_ports", detail, "found no port, expected at least one");
-    return BL_OK;
+    return check_ports_differ(dataplane, key, detail);
 }
 
 static int check_source(const void *elements, size_t index, const char **key, struct bl_error_detail *detail)

@@ -21,6 +21,7 @@ enum {
     BL_SETTINGS_SOURCES_MAX = 64,
     BL_SETTINGS_ACTORS_MAX = 64,
     BL_SETTINGS_PREFIXES_MAX = 256,
+    BL_SETTINGS_PROTECTED_MAX = 64, /**< protected prefixes */
 };
 
 /** The source of operators' listings (record.h knows it as BL_RECORD_OPERATOR): no feed may have the name. */
@@ -29,8 +30,15 @@ enum {
 enum bl_poll { BL_POLL_ADAPTIVE, BL_POLL_BUSY };
 enum bl_stage { BL_STAGE_RCPT, BL_STAGE_MAIL };
 enum bl_starttls { BL_STARTTLS_HIDE, BL_STARTTLS_REFUSE };
+enum bl_established { BL_ESTABLISHED_PASS, BL_ESTABLISHED_RESET, BL_ESTABLISHED_DROP };
 enum bl_hugepages { BL_HUGEPAGES_AUTO, BL_HUGEPAGES_ON, BL_HUGEPAGES_OFF };
 enum bl_role { BL_ROLE_NONE, BL_ROLE_READER, BL_ROLE_DELISTER, BL_ROLE_FEEDER, BL_ROLE_ADMIN };
+
+/** One protected port. */
+struct bl_settings_port {
+    uint16_t port;
+    uint8_t action; /**< enum bl_action: what a class with the action reject does here */
+};
 
 /** Section `dataplane`. */
 struct bl_settings_dataplane {
@@ -42,12 +50,21 @@ struct bl_settings_dataplane {
     enum bl_poll poll;
     enum bl_hugepages hugepages;
     uint32_t memory_mb;
-    uint16_t protected_ports[BL_SETTINGS_PORTS_MAX];
+    struct bl_settings_port protected_ports[BL_SETTINGS_PORTS_MAX];
     uint32_t n_protected_ports;
+    struct bl_prefix protected_prefixes[BL_SETTINGS_PROTECTED_MAX]; /**< none: every address behind lan */
+    uint32_t n_protected_prefixes;
     char hostname[BL_SETTINGS_TEXT_MAX]; /**< in the greeting; never a sender's own name */
     enum bl_stage stage;
     enum bl_starttls starttls;
+    enum bl_established established;            /**< of connections that were open before the listing */
     char cookie_key_file[BL_SETTINGS_TEXT_MAX]; /**< 16 bytes; empty: from getrandom at each start */
+    char ticket_key_file[BL_SETTINGS_TEXT_MAX]; /**< 16 bytes, shared with the portal; empty: no tickets */
+    uint32_t answers_per_s;                     /**< each worker, as the next three; 0: no limit */
+    uint32_t established_per_s;
+    uint32_t resets_per_s;
+    uint32_t resends_per_s;
+    uint32_t resend_entries; /**< handshakes that a worker watches; 0: none */
     char sync_socket[BL_SETTINGS_TEXT_MAX];
     uint32_t frame_bytes;    /**< largest frame a port's buffers hold, with Ethernet header */
     uint32_t rx_descriptors; /**< a queue */

@@ -13,7 +13,7 @@ enum bl_verdict { BL_VERDICT_PASS, BL_VERDICT_REJECT, BL_VERDICT_DROP, BL_VERDIC
     X(PASS_FROM_LAN, PASS, "pass_from_lan", "came in on the protected side") \
     X(PASS_NOT_IP, PASS, "pass_not_ip", "neither IPv4 nor IPv6") \
     X(PASS_UNPARSABLE, PASS, "pass_unparsable", "can't be parsed, and its source is not listed or can't be read") \
-    X(PASS_OTHER, PASS, "pass_other", "not TCP to a protected port") \
+    X(PASS_OTHER, PASS, "pass_other", "not TCP to a protected port and address") \
     X(PASS_NOT_LISTED, PASS, "pass_not_listed", "the source is not listed") \
     X(PASS_EXEMPT, PASS, "pass_exempt", "the source is exempt or delisted") \
     X(PASS_MONITOR, PASS, "pass_monitor", "listed, its class only monitors") \
@@ -27,6 +27,7 @@ enum bl_verdict { BL_VERDICT_PASS, BL_VERDICT_REJECT, BL_VERDICT_DROP, BL_VERDIC
     X(REJECT_FIN, REJECT, "reject_fin", "listed, FIN acknowledged") \
     X(REJECT_ACK, REJECT, "reject_ack", "listed, a pure acknowledgement of the dialogue, nothing to answer") \
     X(REJECT_RST, REJECT, "reject_rst", "listed, a reset of our dialogue, never answered") \
+    X(DROP_ESTABLISHED, DROP, "drop_established", "listed, a segment of a connection that is not ours, by setting") \
     X(DROP_ACTION, DROP, "drop_action", "listed, its class drops") \
     X(DROP_FRAGMENT, DROP, "drop_fragment", "listed, a fragment to a protected address") \
     X(DROP_UNPARSABLE, DROP, "drop_unparsable", "listed, can't be parsed") \
@@ -35,10 +36,15 @@ enum bl_verdict { BL_VERDICT_PASS, BL_VERDICT_REJECT, BL_VERDICT_DROP, BL_VERDIC
       "listed, source or destination must not be answered (broadcast, multicast, bogon)") \
     X(DROP_FLAGS, DROP, "drop_flags", "listed, TCP flags that no connection uses") \
     X(DROP_WINDOW, DROP, "drop_window", "listed, the peer's window leaves no room for an answer") \
+    X(DROP_LIMIT_ESTABLISHED, DROP, "drop_limit_established", \
+      "listed, more segments of connections that are not ours than the limit") \
+    X(DROP_LIMIT_ANSWER, DROP, "drop_limit_answer", "listed, more answers than the limit") \
+    X(DROP_LIMIT_RESET, DROP, "drop_limit_reset", "listed, more resets than the limit") \
     X(DROP_NO_BUFFER, DROP, "drop_no_buffer", "listed, no buffer for the answer") \
     X(DROP_TX_FULL, DROP, "drop_tx_full", "the port took no more: lost on the way out") \
     X(DROP_OVERSIZE, DROP, "drop_oversize", "longer than the other port can send") \
-    X(RESET_ACTION, RESET, "reset_action", "listed, its class resets")
+    X(RESET_ESTABLISHED, RESET, "reset_established", "listed, a connection that is not ours reset at both ends") \
+    X(RESET_ACTION, RESET, "reset_action", "listed, its class or port resets")
 
 enum bl_reason {
 #define X(suffix, verdict, name, text) BL_REASON_##suffix,

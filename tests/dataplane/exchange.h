@@ -38,7 +38,7 @@ static inline void exchange_init(struct exchange *exchange)
     exchange->now_s = EXCHANGE_NOW_S;
     exchange->class_id = EXCHANGE_CLASS;
     bl_classify_policy_init(&exchange->policy);
-    bl_classify_policy_protect(&exchange->policy, 25);
+    bl_classify_policy_protect(&exchange->policy, 25, BL_ACTION_REJECT);
 }
 
 /** The reason for a received frame; exchange->out_bytes is its answer's length, 0 when there is none. */
@@ -52,7 +52,7 @@ static inline enum bl_reason exchange_receive(struct exchange *exchange, const u
     exchange->out_bytes = 0;
     bl_parse_frame(frame, length, &packet);
     if (bl_classify_needs_lookup(&exchange->policy, &packet, &decision))
-        bl_classify_decide(exchange->classes, &packet, exchange->class_id, &decision);
+        bl_classify_decide(&exchange->policy, exchange->classes, &packet, exchange->class_id, &decision);
     if (decision.verdict != BL_VERDICT_REJECT && decision.verdict != BL_VERDICT_RESET)
         return (enum bl_reason)decision.reason;
     if (!bl_parse_verify_checksums(frame, &packet))

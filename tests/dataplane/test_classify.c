@@ -15,8 +15,8 @@ static void set_up(void)
     static const uint8_t actions[] = {0, BL_ACTION_REJECT, BL_ACTION_RESET, BL_ACTION_DROP, BL_ACTION_MONITOR, 77};
 
     bl_classify_policy_init(&policy);
-    bl_classify_policy_protect(&policy, 25);
-    bl_classify_policy_protect(&policy, 65535);
+    bl_classify_policy_protect(&policy, 25, BL_ACTION_REJECT);
+    bl_classify_policy_protect(&policy, 65535, BL_ACTION_REJECT);
     memset(classes, 0, sizeof(classes));
     for (unsigned i = CLASS_REJECT; i <= CLASS_ODD; i++)
         classes[i] = (struct bl_class){.code = 606, .action = actions[i]};
@@ -102,7 +102,7 @@ START_TEST(class_and_packet_make_the_reason)
             struct bl_decision decision;
 
             memset(&decision, 0xff, sizeof(decision));
-            bl_classify_decide(classes, &packet, rows[i].class_id, &decision);
+            bl_classify_decide(&policy, classes, &packet, rows[i].class_id, &decision);
             ck_assert_msg(decision.reason == reasons[s], "row %zu, status %zu: %s", i, s,
                           bl_verdict_reason_name(decision.reason));
             ck_assert_int_eq(decision.verdict, bl_verdict_of((enum bl_reason)reasons[s]));
@@ -120,7 +120,7 @@ START_TEST(every_port_is_a_bit_of_its_own)
         unsigned n_protected = 0;
 
         bl_classify_policy_init(&policy);
-        bl_classify_policy_protect(&policy, (uint16_t)port);
+        bl_classify_policy_protect(&policy, (uint16_t)port, BL_ACTION_REJECT);
         for (unsigned other = 0; other < 65536; other++) {
             packet.destination_port = (uint16_t)other;
             n_protected += bl_classify_needs_lookup(&policy, &packet, &decision) ? 1 : 0;
@@ -129,6 +129,124 @@ START_TEST(every_port_is_a_bit_of_its_own)
         ck_assert_uint_eq(n_protected, 1);
         ck_assert(bl_classify_needs_lookup(&policy, &packet, &decision));
     }
+}
+END_TEST
+
+/* What stands in for the 550 on a port; the other actions are the class's own everywhere. */
+START_TEST(a_port_may_have_its_own_action)
+{
+    static const struct {
+        uint16_t port;
+        int reject;
+        int reset;
+        int drop;
+        int monitor;
+    } rows[] = {
+        {25, BL_REASON_REJECT_SYN, BL_REASON_RESET_ACTION, BL_REASON_DROP_ACTION, BL_REASON_PASS_MONITOR},
+        {465, BL_REASON_RESET_ACTION, BL_REASON_RESET_ACTION, BL_REASON_DROP_ACTION, BL_REASON_PASS_MONITOR},
+        {2525, BL_REASON_DROP_ACTION, BL_REASON_RESET_ACTION, BL_REASON_DROP_ACTION, BL_REASON_PASS_MONITOR},
+        {26, BL_REASON_PASS_MONITOR, BL_REASON_RESET_ACTION, BL_REASON_DROP_ACTION, BL_REASON_PASS_MONITOR},
+    };
+    struct bl_decision decision;
+    struct bl_packet packet;
+
+    bl_classify_policy_protect(&policy, 465, BL_ACTION_RESET);
+    bl_classify_policy_protect(&policy, 2525, BL_ACTION_DROP);
+    bl_classify_policy_protect(&policy, 26, BL_ACTION_MONITOR);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const int reasons[] = {rows[i].reject, rows[i].reset, rows[i].drop, rows[i].monitor};
+
+        packet = packet_of(BL_PARSE_TCP, rows[i].port);
+        ck_assert(bl_classify_needs_lookup(&policy, &packet, &decision));
+        for (unsigned c = 0; c < 4; c++) {
+            bl_classify_decide(&policy, classes, &packet, (uint8_t)(CLASS_REJECT + c), &decision);
+            ck_assert_msg(decision.reason == reasons[c], "port %u, class %u: %s", rows[i].port, CLASS_REJECT + c,
+                          bl_verdict_reason_name(decision.reason));
+        }
+    }
+    /* Where there is no port there is no action of a port. */
+    packet = packet_of(BL_PARSE_FRAGMENT, 26);
+    bl_classify_decide(&policy, classes, &packet, CLASS_REJECT, &decision);
+    ck_assert_int_eq(decision.reason, BL_REASON_DROP_FRAGMENT);
+}
+END_TEST
+
+static struct bl_prefix prefix_of(const char *text)
+{
+    struct bl_error_detail detail;
+    struct bl_prefix prefix;
+
+    ck_assert_msg(bl_address_parse_prefix(text, 128, &prefix, &detail) == BL_OK, "%s", detail.text);
+    return prefix;
+}
+
+/* Against every prefix, one after the other, in any order of being said; at the edges and at random. */
+START_TEST(protected_prefixes_are_what_was_said)
+{
+    static const char *const texts[] = {
+        "192.0.2.0/24",     "192.0.2.128/25",  "10.0.0.0/8",
+        "10.1.0.0/16",      "0.0.0.0/32",      "255.255.255.255/32",
+        "198.51.100.7",     "198.51.100.6",    "2001:db8::/32",
+        "2001:db8:25::/64", "::/128",          "fe00::/9",
+        "2001:db9::8/125",  "2001:db9::1",     "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        "203.0.113.0/26",   "203.0.113.64/26",
+    };
+    enum { N = sizeof(texts) / sizeof(texts[0]) };
+    struct bl_prefix prefixes[N];
+
+    srand((unsigned)_i + 1);
+    for (unsigned i = 0; i < N; i++)
+        prefixes[i] = prefix_of(texts[i]);
+    for (unsigned i = N - 1; i > 0; i--) {
+        unsigned j = (unsigned)rand() % (i + 1);
+        struct bl_prefix other = prefixes[i];
+
+        prefixes[i] = prefixes[j];
+        prefixes[j] = other;
+    }
+    for (unsigned i = 0; i < N; i++)
+        bl_classify_policy_protect_prefix(&policy, &prefixes[i]);
+    for (unsigned n = 0; n < 20000; n++) {
+        const struct bl_prefix *near = &prefixes[(unsigned)rand() % N];
+        struct bl_address address = {.family = near->family};
+        struct bl_packet packet = packet_of(n % 3 == 0 ? BL_PARSE_FRAGMENT : BL_PARSE_TCP, 25);
+        struct bl_decision decision;
+        struct bl_prefix host;
+        bool expected = false;
+
+        memcpy(address.bytes, near->bytes, 16);
+        for (unsigned bit = near->length; bit < bl_address_bits(near->family) && rand() % 4 != 0; bit++)
+            address.bytes[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+        if (rand() % 2 == 0 && near->length > 0)
+            address.bytes[(near->length - 1) / 8] ^= (uint8_t)(0x80 >> (near->length - 1) % 8);
+        host = bl_address_host_prefix(&address);
+        for (unsigned i = 0; i < N; i++)
+            expected |= bl_address_prefix_covers(&prefixes[i], &host);
+        packet.family = address.family;
+        if (address.family == BL_FAMILY_IPV4)
+            packet.destination_ip4 = bl_address_to_ip4(address.bytes);
+        else
+            packet.destination_ip6 = bl_address_to_ip6(address.bytes);
+        ck_assert_int_eq(bl_classify_needs_lookup(&policy, &packet, &decision), expected);
+        if (!expected)
+            ck_assert_int_eq(decision.reason, BL_REASON_PASS_OTHER);
+    }
+}
+END_TEST
+
+START_TEST(everything_is_protected_by_the_widest)
+{
+    struct bl_prefix all4 = prefix_of("0.0.0.0/0");
+    struct bl_packet packet = packet_of(BL_PARSE_TCP, 25);
+    struct bl_decision decision;
+
+    bl_classify_policy_protect_prefix(&policy, &all4);
+    for (unsigned i = 0; i < 33; i++) {
+        packet.destination_ip4 = (uint32_t)(((uint64_t)1 << i) - 1);
+        ck_assert(bl_classify_needs_lookup(&policy, &packet, &decision));
+    }
+    packet.family = BL_FAMILY_IPV6; /* of which nothing was said */
+    ck_assert(!bl_classify_needs_lookup(&policy, &packet, &decision));
 }
 END_TEST
 
@@ -143,6 +261,9 @@ int main(void)
     tcase_add_test(policy_case, only_what_a_list_can_change_is_looked_up);
     tcase_add_test(policy_case, class_and_packet_make_the_reason);
     tcase_add_test(policy_case, every_port_is_a_bit_of_its_own);
+    tcase_add_test(policy_case, a_port_may_have_its_own_action);
+    tcase_add_loop_test(policy_case, protected_prefixes_are_what_was_said, 0, 4);
+    tcase_add_test(policy_case, everything_is_protected_by_the_widest);
     suite_add_tcase(suite, policy_case);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

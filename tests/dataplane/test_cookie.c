@@ -39,14 +39,14 @@ START_TEST(current_and_previous_epoch_only)
     struct bl_packet packet = packet_of(_i);
 
     for (int age = -2; age <= 4; age++) {
-        uint32_t offset = 0xffffffff;
+        struct bl_cookie_proof proof = {0, 0xffffffff};
         bool valid;
 
         packet.acknowledgement = bl_cookie_isn(&key, &packet, EPOCH - (uint64_t)age) + 1 + 123;
-        valid = bl_cookie_verify(&key, &packet, EPOCH, &offset);
+        valid = bl_cookie_verify(&key, &packet, EPOCH, &proof);
         ck_assert_int_eq(valid, age == 0 || age == 1);
         if (valid)
-            ck_assert_uint_eq(offset, 123);
+            ck_assert_uint_eq(proof.offset, 123);
     }
 }
 END_TEST
@@ -61,12 +61,12 @@ START_TEST(offsets_below_65536_only)
     struct bl_packet packet = packet_of(_i);
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        uint32_t offset;
+        struct bl_cookie_proof proof;
 
         packet.acknowledgement = bl_cookie_isn(&key, &packet, EPOCH) + 1 + rows[i].offset;
-        ck_assert_int_eq(bl_cookie_verify(&key, &packet, EPOCH, &offset), rows[i].valid);
+        ck_assert_int_eq(bl_cookie_verify(&key, &packet, EPOCH, &proof), rows[i].valid);
         if (rows[i].valid)
-            ck_assert_uint_eq(offset, rows[i].offset);
+            ck_assert_uint_eq(proof.offset, rows[i].offset);
     }
 }
 END_TEST
@@ -75,15 +75,15 @@ START_TEST(numbers_wrap_around)
 {
     struct bl_packet packet = packet_of(_i);
     uint64_t epoch = EPOCH;
-    uint32_t offset;
+    struct bl_cookie_proof proof;
 
     /* An epoch whose first number lies less than 65536 below the wrap; about one in 65536 does. */
     while (bl_cookie_isn(&key, &packet, epoch) < 0xffff0000)
         epoch++;
     packet.acknowledgement = bl_cookie_isn(&key, &packet, epoch) + 1 + 65535;
     ck_assert_uint_lt(packet.acknowledgement, 65536);
-    ck_assert(bl_cookie_verify(&key, &packet, epoch, &offset));
-    ck_assert_uint_eq(offset, 65535);
+    ck_assert(bl_cookie_verify(&key, &packet, epoch, &proof));
+    ck_assert_uint_eq(proof.offset, 65535);
 }
 END_TEST
 
@@ -142,12 +142,12 @@ START_TEST(blind_guesses_seldom_succeed)
     unsigned n_valid = 0;
 
     for (unsigned n = 0; n < 8u << 20; n++) {
-        uint32_t offset;
+        struct bl_cookie_proof proof;
 
         random = random * 6364136223846793005 + 1442695040888963407;
         packet.acknowledgement = (uint32_t)(random >> 32);
         packet.source_port = (uint16_t)(random >> 13);
-        n_valid += bl_cookie_verify(&key, &packet, EPOCH, &offset) ? 1 : 0;
+        n_valid += bl_cookie_verify(&key, &packet, EPOCH, &proof) ? 1 : 0;
     }
     ck_assert_uint_gt(n_valid, 160);
     ck_assert_uint_lt(n_valid, 352);

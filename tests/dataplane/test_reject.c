@@ -1,8 +1,11 @@
 /* reject.c with all it calls: a row a rule of the dialogue and of its TCP, whole dialogues with a client, splits, resets.
  * Each answer is a finished frame and goes past the judge (answer_judge.h). */
+#define _GNU_SOURCE /* memmem */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "bounceline/ticket.h"
 #include "client.h"
 
 #define GREETING "220 mx.example.org ESMTP\r\n"
@@ -435,6 +438,76 @@ START_TEST(reset_for_every_kind_of_segment)
 }
 END_TEST
 
+/* What ends a connection that is not ours at the server, and a server's challenge to that. */
+START_TEST(the_server_is_reset_at_its_own_numbers)
+{
+    static const struct {
+        int flags;
+        size_t payload_bytes;
+        bool challenged;
+    } from_server[] = {
+        {A, 0, true},  {A | U, 0, true}, {P | A, 0, true},  {A, 5, false},     {S | A, 0, false},
+        {S, 0, false}, {R, 0, false},    {R | A, 0, false}, {F | A, 0, false}, {0, 0, false},
+    };
+    struct frame_spec spec = frame_spec_init(family_of(_i));
+    struct bl_packet packet;
+    struct bl_reply reply;
+
+    spec.sequence = 0xfffffffe;
+    spec.acknowledgement = 0x87654321;
+    for (size_t i = 0; i < sizeof(from_server) / sizeof(from_server[0]); i++) {
+        spec.flags = (uint8_t)from_server[i].flags;
+        spec.payload = (const uint8_t *)"12345";
+        spec.payload_bytes = from_server[i].payload_bytes;
+        bl_parse_frame(exchange.frame, frame_build(&spec, exchange.frame), &packet);
+        memset(&reply, 0xa5, sizeof(reply));
+        ck_assert_msg(bl_reject_reset_challenge(&packet, &reply) == from_server[i].challenged, "row %zu", i);
+        ck_assert_uint_eq(reply.flags, from_server[i].challenged ? R : 0);
+        if (!from_server[i].challenged)
+            continue;
+        ck_assert(!reply.onward);
+        ck_assert_uint_eq(reply.sequence, 0x87654321);
+        ck_assert_uint_eq(reply.acknowledgement + reply.window + reply.payload_bytes + reply.mss, 0);
+    }
+    memset(&reply, 0xa5, sizeof(reply));
+    bl_reject_reset_onward(&packet, &reply);
+    ck_assert(reply.onward);
+    ck_assert_uint_eq(reply.flags, R);
+    ck_assert_uint_eq(reply.sequence, 0xfffffffe);
+    ck_assert_uint_eq(reply.acknowledgement + reply.window + reply.payload_bytes + reply.mss, 0);
+}
+END_TEST
+
+START_TEST(the_550_carries_the_ticket_of_the_day)
+{
+    struct bl_class *class = &exchange.classes[EXCHANGE_CLASS];
+    struct frame_spec spec = frame_spec_init(family_of(_i));
+    struct bl_address address = {.family = spec.family};
+    char url[BL_CLASS_URL_MAX];
+    char ticket[BL_TICKET_TEXT_MAX];
+    struct bl_prefix unit;
+
+    exchange.rules.ticket_key = (struct bl_siphash_key){3, 4};
+    exchange.rules.ipv6_unit = 56;
+    strcpy(class->url, "https://delist.example.net/?t={ticket}");
+    spec.flags = P | A;
+    spec.payload = (const uint8_t *)"RCPT TO:<a@b>\r\n";
+    spec.payload_bytes = strlen("RCPT TO:<a@b>\r\n");
+    spec.acknowledgement = exchange_isn(&exchange, &spec, exchange.now_s) + 100;
+    memcpy(address.bytes, spec.source, spec.family == 4 ? 4 : 16);
+    unit = bl_ticket_unit(&address, 56);
+    bl_ticket_make(&exchange.rules.ticket_key, &unit, exchange.now_s / 86400, ticket);
+    (void)snprintf(url, sizeof(url), " https://delist.example.net/?t=%s ", ticket);
+    ck_assert_int_eq(exchange_receive(&exchange, exchange.frame, frame_build(&spec, exchange.frame)),
+                     BL_REASON_REJECT_BOUNCE);
+    ck_assert_ptr_nonnull(memmem(exchange.out, exchange.out_bytes, url, strlen(url)));
+    /* Without a key there is none; the line is whole all the same. */
+    memset(&exchange.rules.ticket_key, 0, sizeof(exchange.rules.ticket_key));
+    (void)exchange_receive(&exchange, exchange.frame, frame_build(&spec, exchange.frame));
+    ck_assert_ptr_nonnull(memmem(exchange.out, exchange.out_bytes, "?t= and follow", strlen("?t= and follow")));
+}
+END_TEST
+
 START_TEST(rules_that_are_refused)
 {
     static const char *const bad[] = {"",     ".",    "mx.",    ".mx",        "a..b",         "-a.b",      "a-.b",
@@ -504,6 +577,8 @@ int main(void)
     tcase_add_loop_test(rules, what_must_get_no_answer, 0, 2);
     tcase_add_loop_test(rules, no_answer_to_oneself_or_a_group, 0, 2);
     tcase_add_loop_test(rules, reset_for_every_kind_of_segment, 0, 2);
+    tcase_add_loop_test(rules, the_server_is_reset_at_its_own_numbers, 0, 2);
+    tcase_add_loop_test(rules, the_550_carries_the_ticket_of_the_day, 0, 2);
     tcase_add_test(rules, rules_that_are_refused);
     tcase_add_loop_test(dialogues, the_550_names_address_code_and_url, 0, 2);
     tcase_add_loop_test(dialogues, a_whole_dialogue, 0, 2);

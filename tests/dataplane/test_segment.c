@@ -81,6 +81,30 @@ START_TEST(answer_goes_back_the_way_it_came)
 }
 END_TEST
 
+/* In the name of the source, to whom it was sent: everything as it was. */
+START_TEST(onward_keeps_the_way_it_went)
+{
+    struct frame_spec spec = frame_spec_init(family_of(_i));
+    struct bl_reply reply = {.flags = BL_TCP_RST, .onward = true, .sequence = 0xfffffff0};
+    struct frame_view view;
+    size_t length;
+
+    spec.n_tags = 1;
+    spec.tags[0] = 0x8100;
+    length = build(&spec, &reply);
+    ck_assert(frame_view_read(out, length, &view));
+    ck_assert(view.checksums_right);
+    ck_assert_mem_eq(out, received, 18);
+    ck_assert_mem_eq(view.source, spec.source, spec.family == 4 ? 4 : 16);
+    ck_assert_mem_eq(view.destination, spec.destination, spec.family == 4 ? 4 : 16);
+    ck_assert_uint_eq(view.source_port, 40007);
+    ck_assert_uint_eq(view.destination_port, 25);
+    ck_assert_uint_eq(view.sequence, 0xfffffff0);
+    ck_assert_uint_eq(view.acknowledgement, 0);
+    ck_assert_uint_eq(view.flags, FRAME_RST);
+}
+END_TEST
+
 START_TEST(ip_header_is_plain)
 {
     struct frame_spec spec = frame_spec_init(family_of(_i));
@@ -175,6 +199,7 @@ int main(void)
 
     tcase_add_checked_fixture(both, set_up, tear_down);
     tcase_add_loop_test(both, answer_goes_back_the_way_it_came, 0, 2);
+    tcase_add_loop_test(both, onward_keeps_the_way_it_went, 0, 2);
     tcase_add_loop_test(both, ip_header_is_plain, 0, 2);
     tcase_add_test(both, short_answers_are_padded_with_zeros);
     tcase_add_loop_test(both, mss_is_the_only_option, 0, 2);

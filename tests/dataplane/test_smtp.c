@@ -242,7 +242,7 @@ START_TEST(greeting_and_denial_fit_or_are_not_there)
 }
 END_TEST
 
-START_TEST(address_wherever_the_url_says)
+START_TEST(address_and_ticket_wherever_the_url_says)
 {
     static const struct {
         const char *url;
@@ -252,6 +252,9 @@ START_TEST(address_wherever_the_url_says)
         {"https://{address}", "https://2001:db8::7"},
         {"https://x/{address}/{address}", "https://x/2001:db8::7/2001:db8::7"},
         {"https://x/{address}?a={address}&z", "https://x/2001:db8::7?a=2001:db8::7&z"},
+        {"https://x/?ip={address}&t={ticket}", "https://x/?ip=2001:db8::7&t=czssdtoz3j5i"},
+        {"https://x/{ticket}{ticket}{address}", "https://x/czssdtoz3j5iczssdtoz3j5i2001:db8::7"},
+        {"https://x/{tick}{", "https://x/{tick}{"}, /* no class has such a URL; it must do no harm */
     };
 
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
@@ -263,6 +266,7 @@ START_TEST(address_wherever_the_url_says)
         strcpy(other.url, urls[i].url);
         script.class = &other;
         script.address = "2001:db8::7";
+        script.ticket = "czssdtoz3j5i";
         written = bl_smtp_deny(&script, said, 536);
         said[written] = '\0';
         (void)snprintf(expected, sizeof(expected),
@@ -312,7 +316,7 @@ int main(void)
     tcase_add_test(lines, what_does_not_fit_is_left);
     tcase_add_test(lines, a_line_that_does_not_fit_holds_the_rest_back);
     tcase_add_test(lines, greeting_and_denial_fit_or_are_not_there);
-    tcase_add_test(lines, address_wherever_the_url_says);
+    tcase_add_test(lines, address_and_ticket_wherever_the_url_says);
     tcase_add_test(lines, the_longest_valid_class_fits);
     suite_add_tcase(suite, lines);
     runner = srunner_create(suite);

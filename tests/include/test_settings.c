@@ -47,7 +47,11 @@ START_TEST(defaults_make_a_lab_work)
     ck_assert_str_eq(defaults.dataplane.hostname, "");
     ck_assert_uint_eq(defaults.dataplane.workers, 1);
     ck_assert_uint_eq(defaults.dataplane.n_protected_ports, 1);
-    ck_assert_uint_eq(defaults.dataplane.protected_ports[0], 25);
+    ck_assert_uint_eq(defaults.dataplane.protected_ports[0].port, 25);
+    ck_assert_uint_eq(defaults.dataplane.protected_ports[0].action, BL_ACTION_REJECT);
+    ck_assert_uint_eq(defaults.dataplane.n_protected_prefixes, 0);
+    ck_assert_int_eq(defaults.dataplane.established, BL_ESTABLISHED_PASS);
+    ck_assert_uint_eq(defaults.dataplane.resend_entries, 16384);
     ck_assert_int_eq(defaults.dataplane.stage, BL_STAGE_RCPT);
     ck_assert_int_eq(defaults.dataplane.starttls, BL_STARTTLS_HIDE);
     ck_assert_uint_eq(defaults.dataplane.frame_bytes, 2048);
@@ -133,6 +137,25 @@ START_TEST(lists_are_read)
 }
 END_TEST
 
+START_TEST(ports_may_have_an_action)
+{
+    ck_assert_int_eq(load(DATAPLANE "  protected_ports: [25, 587, 465:reset, '2525:drop', 26:monitor, 27:reject]\n"
+                                    "  protected_prefixes: [192.0.2.0/24, 2001:db8:25::/64, 198.51.100.7]\n",
+                          0),
+                     BL_OK);
+    ck_assert_uint_eq(settings.dataplane.n_protected_ports, 6);
+    ck_assert_uint_eq(settings.dataplane.protected_ports[1].port, 587);
+    ck_assert_uint_eq(settings.dataplane.protected_ports[1].action, BL_ACTION_REJECT);
+    ck_assert_uint_eq(settings.dataplane.protected_ports[2].port, 465);
+    ck_assert_uint_eq(settings.dataplane.protected_ports[2].action, BL_ACTION_RESET);
+    ck_assert_uint_eq(settings.dataplane.protected_ports[3].action, BL_ACTION_DROP);
+    ck_assert_uint_eq(settings.dataplane.protected_ports[4].action, BL_ACTION_MONITOR);
+    ck_assert_uint_eq(settings.dataplane.protected_ports[5].action, BL_ACTION_REJECT);
+    ck_assert_uint_eq(settings.dataplane.n_protected_prefixes, 3);
+    ck_assert_uint_eq(settings.dataplane.protected_prefixes[2].length, 32);
+}
+END_TEST
+
 /* What is behind the line of the last line in @p text, where not said otherwise. */
 static const struct {
     const char *text;
@@ -145,7 +168,29 @@ static const struct {
     {DATAPLANE "  starttls: offer\n", BL_EINVAL, ":5: dataplane.starttls: found 'offer', expected one of hide, refuse"},
     {DATAPLANE "  poll: true\n", BL_EINVAL, ":5: dataplane.poll: found 'true', expected one of adaptive, busy"},
     {DATAPLANE "  protected_ports: [25, 465]\n", BL_EINVAL,
-     ":5: dataplane.protected_ports: found '465', expected a port"},
+     ":5: dataplane.protected_ports: found '465', expected 465:reset, 465:drop or 465:monitor"},
+    {DATAPLANE "  protected_ports: ['465:reject']\n", BL_EINVAL,
+     ":5: dataplane.protected_ports: found '465:reject', expected 465:reset"},
+    {DATAPLANE "  protected_ports: ['25:bounce']\n", BL_EINVAL,
+     ":5: dataplane.protected_ports: found '25:bounce', expected a port 1..65535, or one with what"},
+    {DATAPLANE "  protected_ports: ['25:']\n", BL_EINVAL,
+     ":5: dataplane.protected_ports: found '25:', expected a port"},
+    {DATAPLANE "  protected_ports: [0]\n", BL_EINVAL, ":5: dataplane.protected_ports: found '0', expected a port"},
+    {DATAPLANE "  protected_ports: [025]\n", BL_EINVAL, ":5: dataplane.protected_ports: found '025', expected a port"},
+    {DATAPLANE "  protected_ports: [65536]\n", BL_ERANGE,
+     ":5: dataplane.protected_ports: found '65536', expected a port"},
+    {DATAPLANE "  protected_ports: [-1]\n", BL_EINVAL, ":5: dataplane.protected_ports: found '-1', expected a port"},
+    {DATAPLANE "  protected_ports: [25, '25:drop']\n", BL_EINVAL, ":5: dataplane.protected_ports: found '25' twice"},
+    {DATAPLANE "  protected_prefixes: [2001:db8::1]\n", BL_EINVAL,
+     ":5: dataplane.protected_prefixes: found '2001:db8::1', expected a length behind an IPv6 address"},
+    {DATAPLANE "  protected_prefixes: [192.0.2.1/24]\n", BL_EINVAL,
+     ":5: dataplane.protected_prefixes: '192.0.2.1/24': has bits set behind its length"},
+    {DATAPLANE "  established: ignore\n", BL_EINVAL,
+     ":5: dataplane.established: found 'ignore', expected one of pass, reset, drop"},
+    {DATAPLANE "  ticket_key_file: key\n", BL_EINVAL,
+     ":5: dataplane.ticket_key_file: found 'key', expected a path that"},
+    {DATAPLANE "  resend_entries: 1048577\n", BL_ERANGE,
+     ":5: dataplane.resend_entries: found '1048577', expected an integer of 0..1048576"},
     {DATAPLANE "  protected_ports: [25, 25]\n", BL_EINVAL, ":5: dataplane.protected_ports: found '25' twice"},
     {DATAPLANE "  protected_ports: []\n", BL_EINVAL, ":5: dataplane.protected_ports: found no port"},
     {DATAPLANE "  lcores: 0@0 --in-memory\n", BL_EINVAL,
@@ -504,6 +549,7 @@ int main(void)
     tcase_add_test(tests, a_program_needs_its_own_section_only);
     tcase_add_test(tests, a_failed_load_changes_nothing);
     tcase_add_test(tests, lists_are_read);
+    tcase_add_test(tests, ports_may_have_an_action);
     tcase_add_loop_test(tests, refusals_name_line_and_key, 0, (int)(sizeof(refusals) / sizeof(refusals[0])));
     tcase_add_test(tests, a_url_that_overflows_the_line_is_refused);
     tcase_add_test(tests, host_names);
