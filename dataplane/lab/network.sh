@@ -96,11 +96,40 @@ network_address() {
     done
 }
 
+# network_client_up DIR: a client behind the sender, which becomes a router: what that drops is lost on the way.
+#
+#   client  mail0 ─── client0  sender
+#   203.0.113.10      203.0.113.1
+#   2001:db8:c::10    2001:db8:c::1
+network_client_up() {
+    local name client sender
+    name=$(basename "$1")
+    client=$name-client
+    sender=$name-sender
+    ip netns add "$client"
+    ip -n "$client" link set lo up
+    ip -n "$client" link add mail0 type veth peer name client0 netns "$sender"
+    network_plain "$client" mail0
+    network_plain "$sender" client0
+    network_address "$client" 203.0.113.10/24 2001:db8:c::10/64
+    ip -n "$sender" address add 203.0.113.1/24 dev client0
+    ip -n "$sender" address add 2001:db8:c::1/64 dev client0 nodad
+    ip -n "$client" link set mail0 up
+    ip -n "$sender" link set client0 up
+    ip -n "$client" route add default via 203.0.113.1
+    ip -n "$client" route add default via 2001:db8:c::1
+    ip netns exec "$sender" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+    # Each write is to be a segment of its own, where Nagle allows it.
+    ip netns exec "$client" sysctl -qw net.ipv4.tcp_autocorking=0
+    ip -n "$name-receiver" route add 203.0.113.0/24 via "$LAB_SENDER_IPV4"
+    ip -n "$name-receiver" route add 2001:db8:c::/64 via "$LAB_SENDER_IPV6"
+}
+
 # lab_end DIR: ends what runs in the lab's namespaces and takes everything away. Never fails half-way.
 lab_end() {
     local dir=$1 name role pid
     name=$(basename "$dir")
-    for role in sender appliance receiver; do
+    for role in sender appliance receiver client; do
         # Whatever lives in a namespace that we made is ours.
         for pid in $(ip netns pids "$name-$role" 2>/dev/null); do kill -KILL "$pid" 2>/dev/null || true; done
         ip netns delete "$name-$role" 2>/dev/null || true
