@@ -67,14 +67,15 @@ network_up() {
     ip -n "$name-receiver" route add 2001:db8:6::/64 dev mail0
 }
 
-# network_wire NAME ROLE PORT: a cable from the role's mail0 to the appliance's PORT.
+# network_wire NAME ROLE PORT [END]: a cable from the role's mail0, or END, to the appliance's PORT.
 network_wire() {
-    ip -n "$1-$2" link add mail0 type veth peer name "$3" netns "$1-appliance"
+    local end=${4:-mail0}
+    ip -n "$1-$2" link add "$end" type veth peer name "$3" netns "$1-appliance"
     # The appliance's kernel must say nothing on the wire of its own.
     ip netns exec "$1-appliance" sysctl -qw "net.ipv6.conf.$3.disable_ipv6=1"
-    network_plain "$1-$2" mail0
+    network_plain "$1-$2" "$end"
     network_plain "$1-appliance" "$3"
-    ip -n "$1-$2" link set mail0 up
+    ip -n "$1-$2" link set "$end" up
     ip -n "$1-appliance" link set "$3" up
 }
 
@@ -123,6 +124,24 @@ network_client_up() {
     ip netns exec "$client" sysctl -qw net.ipv4.tcp_autocorking=0
     ip -n "$name-receiver" route add 203.0.113.0/24 via "$LAB_SENDER_IPV4"
     ip -n "$name-receiver" route add 2001:db8:c::/64 via "$LAB_SENDER_IPV6"
+}
+
+# network_second_up DIR: a second way from the sender to the receiver, by the appliance's wan1 and lan1; what is marked 1
+# takes it.
+network_second_up() {
+    local name mac
+    name=$(basename "$1")
+    network_wire "$name" sender wan1 mail1
+    network_wire "$name" receiver lan1 mail1
+    mac=$(ip netns exec "$name-receiver" cat /sys/class/net/mail1/address)
+    ip -n "$name-sender" neighbour add "$LAB_RECEIVER_IPV4" lladdr "$mac" dev mail1
+    ip -n "$name-sender" neighbour add "$LAB_RECEIVER_IPV6" lladdr "$mac" dev mail1
+    ip -n "$name-sender" route add 192.0.2.0/24 dev mail1 table 101
+    ip -n "$name-sender" route add 2001:db8:25::/64 dev mail1 table 101
+    ip -n "$name-sender" rule add fwmark 1 table 101
+    ip -n "$name-sender" -6 rule add fwmark 1 table 101
+    # What came by one wire is looked up as if it were not marked: any way back is right.
+    ip netns exec "$name-sender" sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.mail1.rp_filter=0
 }
 
 # lab_end DIR: ends what runs in the lab's namespaces and takes everything away. Never fails half-way.

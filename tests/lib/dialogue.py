@@ -85,7 +85,11 @@ class Plane:
             self.lab.processes[self.name] = subprocess.Popen(
                 ["ip", "netns", "exec", self.lab.namespace("appliance"), str(bl.BUILD / "bounceline-dataplane"),
                  "--config", str(self.path)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.sync.accept(60)
+        try:
+            self.sync.accept(60)
+        except socket.timeout as error:
+            said = (self.lab.dir / f"{self.name}.log").read_text(errors="replace").splitlines()[-15:]
+            raise bl.LabError(f"the data plane {self.name} does not come: " + "\n".join(said)) from error
         self.sync.greet()
         self.sync.snapshot(LISTED if entries is None else entries)
         return self
