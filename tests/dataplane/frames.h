@@ -31,7 +31,8 @@ struct frame_spec {
     uint32_t acknowledgement;
     uint8_t flags;
     uint16_t window;
-    uint8_t tcp_options_bytes; /* 0..40, filled with bytes that are no valid options */
+    uint8_t tcp_options_bytes;  /* 0..40 */
+    const uint8_t *tcp_options; /* NULL: bytes that are no valid options */
     const uint8_t *payload;
     size_t payload_bytes;
     size_t padding_bytes; /* behind the IP packet, of 0xee: never part of it */
@@ -179,6 +180,8 @@ static inline size_t frame_build(const struct frame_spec *spec, uint8_t *out)
     frame_store16(tcp + 14, spec->window);
     frame_store16(tcp + 18, (spec->flags & FRAME_URG) != 0 ? 1 : 0);
     memset(tcp + 20, 0xfd, spec->tcp_options_bytes);
+    if (spec->tcp_options != NULL)
+        memcpy(tcp + 20, spec->tcp_options, spec->tcp_options_bytes);
     if (spec->payload_bytes != 0)
         memcpy(tcp + header_bytes, spec->payload, spec->payload_bytes);
     frame_store16(tcp + 16, ~frame_tcp_sum(out + l3, spec->family, tcp, tcp_bytes) & 0xffff);
