@@ -175,10 +175,7 @@ class Dataplane(unittest.TestCase):
         return (self.lab.dir / "dataplane.log").read_text()
 
     def counters(self):
-        """From a report that was made after this call."""
-        self.sync.receive("report")
-        self.sync.receive("report")
-        return {c.name: c.value for c in self.sync.report.counters}
+        return self.sync.counters()
 
     # What is listed and what is not.
 

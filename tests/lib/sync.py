@@ -3,6 +3,7 @@ right or wrong. Generated from the .proto by stock tools; the digest is computed
 import importlib
 import ipaddress
 import pathlib
+import select
 import socket
 import struct
 import sys
@@ -133,6 +134,12 @@ class Sync:
                 self.report = message.report
             if message.WhichOneof("body") == kind:
                 return getattr(message, kind)
+
+    def counters(self):
+        """Of all workers together, from a report that was made after this call."""
+        while select.select([self.connection], [], [], 0)[0]:
+            self.receive("report")  # what has come in meanwhile, and the next one
+        return {c.name: c.value for c in self.receive("report").counters}
 
     # The dialogue.
 
