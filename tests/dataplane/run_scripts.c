@@ -81,7 +81,7 @@ static bool set_ports(const char *at)
 
     bl_classify_policy_init(&player.exchange.policy);
     while (script_word(&at, word))
-        bl_classify_policy_protect(&player.exchange.policy, (uint16_t)atoi(word));
+        bl_classify_policy_protect(&player.exchange.policy, (uint16_t)atoi(word), BL_ACTION_REJECT);
     return true;
 }
 
