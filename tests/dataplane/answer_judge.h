@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 
+#include "bounceline/ticket.h"
 #include "dataplane/cookie.h"
 #include "dataplane/reject.h"
 #include "frame_view.h"
@@ -258,6 +259,23 @@ static inline const char *judge_text(const char *text, size_t length)
     return NULL;
 }
 
+/* The source's ticket of the day: ticket.c has test vectors of its own, so that it is taken as it is. */
+static inline void judge_ticket(const struct judge_case *c, char ticket[BL_TICKET_TEXT_MAX])
+{
+    struct bl_prefix unit = {.family = c->seen.family, .length = 32};
+    unsigned bits = c->judge->rules->ipv6_unit;
+
+    memcpy(unit.bytes, c->seen.source, 16);
+    ticket[0] = '\0';
+    if (c->seen.family == 6) {
+        unit.length = (uint8_t)bits;
+        for (unsigned bit = bits; bit < 128; bit++)
+            unit.bytes[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+    }
+    if (c->judge->rules->ticket_key.k0 != 0 && strstr(c->judge->class->url, "{ticket}") != NULL)
+        (void)bl_ticket_make(&c->judge->rules->ticket_key, &unit, c->judge->now_s / 86400, ticket);
+}
+
 /* What the dialogue has to say, to the byte. @p fin: FIN wanted; @p consumed: bytes of the segment acknowledged. */
 static inline size_t judge_expect(const struct judge_case *c, const struct judgement *judgement, char *text, bool *fin,
                                   size_t *consumed)
@@ -265,11 +283,17 @@ static inline size_t judge_expect(const struct judge_case *c, const struct judge
     char address[INET6_ADDRSTRLEN] = "";
     size_t limit = c->seen.family == 4 ? 536 : 1220;
     size_t room = c->seen.window < limit ? c->seen.window : limit;
-    struct smtp_oracle oracle = {c->judge->rules->hostname, c->judge->class, address, c->judge->rules->stage,
-                                 c->judge->rules->starttls};
+    char ticket[BL_TICKET_TEXT_MAX];
+    struct smtp_oracle oracle = {.hostname = c->judge->rules->hostname,
+                                 .class = c->judge->class,
+                                 .address = address,
+                                 .ticket = ticket,
+                                 .stage = c->judge->rules->stage,
+                                 .starttls = c->judge->rules->starttls};
     struct smtp_oracle_answer answer;
 
     (void)inet_ntop(c->seen.family == 4 ? AF_INET : AF_INET6, c->seen.source, address, sizeof(address));
+    judge_ticket(c, ticket);
     *consumed = c->seen.payload_bytes;
     *fin = (c->seen.flags & FRAME_FIN) != 0;
     if (judgement->state == JUDGE_HANDSHAKE || judgement->state == JUDGE_EARLY) {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "bounceline/ticket.h"
 #include "dataplane/exchange.h"
 #include "dataplane/script.h"
 
@@ -24,7 +25,8 @@ struct player {
     struct script script;
     struct exchange exchange;
     uint8_t family;
-    bool judged; /* the judge knows reject and reset on port 25, and nothing else */
+    bool judged; /* the judge knows reject and reset on port 25 of every destination, and nothing else */
+    bool own_policy;
     /* The frame in: of which line (0: none that waits for its end), and which numbers it was built with. */
     unsigned line_in;
     struct script_frame in;
@@ -49,9 +51,19 @@ static struct rows had;
 
 /* --- what the script sets ------------------------------------------------------------------------------------------ */
 
+static const char *const actions[] = {"", "reject", "reset", "drop", "monitor"};
+
+/* 0: no such action. */
+static uint8_t action_of(const char *word)
+{
+    for (unsigned i = BL_ACTION_REJECT; i <= BL_ACTION_MONITOR; i++)
+        if (strcmp(actions[i], word) == 0)
+            return (uint8_t)i;
+    return 0;
+}
+
 static bool set_class(const char *at)
 {
-    static const char *const actions[] = {"", "reject", "reset", "drop", "monitor"};
     struct exchange *exchange = &player.exchange;
     struct bl_class *class = &exchange->classes[EXCHANGE_CLASS];
     char word[SCRIPT_WORD_MAX];
@@ -63,10 +75,7 @@ static bool set_class(const char *at)
         exchange->class_id = word[0] == 'n' ? BL_CLASS_NONE : BL_CLASS_EXEMPT;
         return true;
     }
-    class->action = 0;
-    for (unsigned i = BL_ACTION_REJECT; i <= BL_ACTION_MONITOR; i++)
-        if (strcmp(actions[i], word) == 0)
-            class->action = (uint8_t)i;
+    class->action = action_of(word);
     if (!script_word(&at, word))
         return false;
     class->code = (uint16_t)atoi(word);
@@ -75,13 +84,35 @@ static bool set_class(const char *at)
     return class->action != 0 && bl_class_validate(class, NULL) == BL_OK;
 }
 
+/* PORT, or PORT:ACTION. */
 static bool set_ports(const char *at)
 {
     char word[SCRIPT_WORD_MAX];
 
     bl_classify_policy_init(&player.exchange.policy);
-    while (script_word(&at, word))
-        bl_classify_policy_protect(&player.exchange.policy, (uint16_t)atoi(word), BL_ACTION_REJECT);
+    while (script_word(&at, word)) {
+        const char *colon = strchr(word, ':');
+        uint8_t action = colon == NULL ? BL_ACTION_REJECT : action_of(colon + 1);
+
+        if (action == 0)
+            return false;
+        bl_classify_policy_protect(&player.exchange.policy, (uint16_t)atoi(word), action);
+    }
+    return true;
+}
+
+static bool set_prefixes(const char *at)
+{
+    char word[SCRIPT_WORD_MAX];
+
+    player.own_policy = true;
+    while (script_word(&at, word)) {
+        struct bl_prefix prefix;
+
+        if (bl_address_parse_prefix(word, 128, &prefix, NULL) != BL_OK)
+            return false;
+        bl_classify_policy_protect_prefix(&player.exchange.policy, &prefix);
+    }
     return true;
 }
 
@@ -107,6 +138,8 @@ static int set(const char *text)
         return set_class(value) ? 1 : -1;
     if (strncmp(text, "ports:", 6) == 0)
         return set_ports(value) ? 1 : -1;
+    if (strncmp(text, "prefixes:", 9) == 0)
+        return set_prefixes(value) ? 1 : -1;
     if (strncmp(text, "stage:", 6) == 0) {
         rules->stage = strcmp(value, "mail") == 0 ? BL_STAGE_MAIL : BL_STAGE_RCPT;
         return strcmp(value, "mail") == 0 || strcmp(value, "rcpt") == 0 ? 1 : -1;
@@ -278,7 +311,7 @@ static const char *play_in(const char *at)
         return "a frame in says its seq, and its ack when it has ACK";
     if (!describe(&spec))
         return "an address is not of this family";
-    player.judged = spec.destination_port == 25;
+    player.judged = spec.destination_port == 25 && !player.own_policy;
     length = spoil(&spec, exchange->frame, frame_build(&spec, exchange->frame));
     /* In a block of exactly its size: AddressSanitizer sees a byte too far. */
     exact = malloc(length + 1);
@@ -383,6 +416,16 @@ static const char *play_line(const struct script_line *line, bool *leave)
     return done < 0 ? "the setting's value" : NULL;
 }
 
+/* As ticket.c makes it, which has test vectors of its own: of the address, or its /64. */
+static const char *ticket_of(uint8_t family)
+{
+    static char text[BL_TICKET_TEXT_MAX];
+    struct bl_prefix unit;
+
+    (void)bl_address_parse_prefix(family == 4 ? "192.0.2.7/32" : "2001:db8::/64", 128, &unit, NULL);
+    return bl_ticket_make(&player.exchange.rules.ticket_key, &unit, EXCHANGE_NOW_S / BL_TICKET_DAY_S, text);
+}
+
 static bool play_script(const char *path, uint8_t family)
 {
     const char *wrong = NULL;
@@ -391,9 +434,13 @@ static bool play_script(const char *path, uint8_t family)
 
     exchange_init(&player.exchange);
     player.family = family;
+    player.own_policy = false;
     player.line_in = 0;
     player.client_next = player.server_next = player.server_was = 0;
     script_open(&player.script, path);
+    player.exchange.rules.ticket_key = (struct bl_siphash_key){0x1716151413121110, 0x1f1e1d1c1b1a1918};
+    player.exchange.rules.ipv6_unit = 64;
+    player.script.ticket = ticket_of(family);
     player.script.address = family == 4 ? "192.0.2.7" : "2001:db8::7";
     for (unsigned i = 0; i < player.script.n_lines && wrong == NULL && !leave; i++) {
         wrong = play_line(&player.script.lines[i], &leave);

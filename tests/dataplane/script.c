@@ -148,15 +148,16 @@ static int read_string(const struct script *script, const char *word, char *out,
     size_t n = 0;
 
     while (*at != '"' || at[1] != '\0') {
+        const char *fill = strncmp(at, "{address}", 9) == 0 ? script->address : script->ticket;
         size_t more = 1;
         int byte;
 
         if (*at == '\0' || n + 64 > room)
             return -1;
-        if (strncmp(at, "{address}", 9) == 0) {
-            more = strlen(script->address);
-            memcpy(out + n, script->address, more);
-            at += 9;
+        if (strncmp(at, "{address}", 9) == 0 || strncmp(at, "{ticket}", 8) == 0) {
+            more = strlen(fill);
+            memcpy(out + n, fill, more);
+            at = strchr(at, '}') + 1;
         } else {
             byte = *at == '\\' ? unescape(&at) : (unsigned char)*at++;
             if (byte < 0)

@@ -27,7 +27,7 @@ struct script_line {
 
 struct script_text {
     char name[32];
-    char value[SCRIPT_TEXT_MAX]; /* {address} is filled in */
+    char value[SCRIPT_TEXT_MAX]; /* {address} and {ticket} are filled in */
 };
 
 struct script {
@@ -36,6 +36,7 @@ struct script {
     struct script_line lines[SCRIPT_LINES_MAX];
     unsigned n_lines;
     const char *address; /* what {address} becomes */
+    const char *ticket;  /* and {ticket} */
     struct script_text texts[SCRIPT_TEXTS_MAX];
     unsigned n_texts;
 };

@@ -16,6 +16,7 @@ struct smtp_oracle {
     const char *hostname;
     const struct bl_class *class;
     const char *address;
+    const char *ticket;
     int stage;
     int starttls;
 };
@@ -34,6 +35,9 @@ static inline void smtp_oracle_deny(const struct smtp_oracle *oracle, char *out)
         if (strncmp(from, "{address}", 9) == 0) {
             (void)snprintf(url + n, sizeof(url) - n, "%s", oracle->address);
             from += 9;
+        } else if (strncmp(from, "{ticket}", 8) == 0) {
+            (void)snprintf(url + n, sizeof(url) - n, "%s", oracle->ticket);
+            from += 8;
         } else {
             url[n] = *from++;
             url[n + 1] = '\0';

@@ -17,12 +17,14 @@ from sync import siphash
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "scripts"
 CLIENT_ISN = 0xFFFFFFF0
 EPOCH_S = 1024
+TICKET_KEY = bytes.fromhex("0f1e2d3c4b5a69788796a5b4c3d2e1f0")
 CLIENT = {4: "192.0.2.7", 6: "2001:db8::7"}
 SERVER = {4: "198.51.100.25", 6: "2001:db8:1::25"}
 CLIENT_MAC, SERVER_MAC = bytes.fromhex("020000000007"), bytes.fromhex("020000000025")
 FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32, "ECE": 64, "CWR": 128}
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 ENDS = ("answered", "passed", "dropped")
+SETTINGS = ("row:", "only:", "stage:", "starttls:", "ports:", "prefixes:", "established:", "limit:", "resend:", "ticket:")
 EXTENSIONS = {"hopbyhop": 0, "routing": 43, "destination": 60, "auth": 51, "mobility": 135, "esp": 50}
 WITH_VALUE = {"seq", "ack", "win", "epoch", "sport", "dport", "from", "to", "smac", "dmac", "mss", "wscale", "tag", "ipopt",
               "ext", "extbytes", "fragment", "bad", "pad", "cut", "proto", "ethertype"}
@@ -36,6 +38,16 @@ class Wrong(AssertionError):
 
 def numbers(word):
     return int(word, 0)
+
+
+def ticket(version, day):
+    """The client's of that day, by the description in ticket.h; IPv6 for its /64."""
+    address = pack_address(CLIENT[version]) if version == 4 else pack_address(CLIENT[6])[:8]
+    records = (b"bounceline ticket key".ljust(24, b"\0") + struct.pack("<QQ", day, half) for half in (0, 1))
+    daily = [siphash(*struct.unpack("<QQ", TICKET_KEY), record) for record in records]
+    record = address.ljust(16, b"\0") + bytes([32 if version == 4 else 64, version]).ljust(8, b"\0") + struct.pack("<Q", day)
+    bits = siphash(*daily, record) >> 4
+    return "".join("abcdefghijklmnopqrstuvwxyz234567"[bits >> 5 * i & 31] for i in reversed(range(12)))
 
 
 class Script:
@@ -57,36 +69,38 @@ class Script:
     def rows(self):
         return [text[5:] for _, text in self.lines if text.startswith("row: ")]
 
-    def setting(self, name, default):
-        """The one that the data plane starts with."""
-        found = [text.split(":", 1)[1].strip() for _, text in self.lines if text.startswith(name + ":")]
-        return found[0] if found else default
+    def settings(self, name):
+        """The values of all lines of that name, in order."""
+        return [text.split(":", 1)[1].strip() for _, text in self.lines if text.startswith(name + ":")]
 
     def versions(self):
-        only = self.setting("only", "")
-        return [4] if only == "v4" else [6] if only == "v6" else [4, 6]
+        only = self.settings("only")
+        return [4] if "v4" in only else [6] if "v6" in only else [4, 6]
 
 
 def load():
     return [Script(path) for path in sorted(FOLDER.glob("*.txt"))]
 
 
-def unquote(word, address):
+def unquote(word, fills):
     """The bytes of a "string"."""
     named = {"r": b"\r", "n": b"\n", "t": b"\t", "0": b"\0", "\\": b"\\", '"': b'"'}
     out = b""
     for plain, hexadecimal, escape in re.findall(r'([^\\]+)|\\x([0-9a-f]{2})|\\(.)', word[1:-1]):
         if plain:
-            out += plain.replace("{address}", address).encode()
+            for name, text in fills.items():
+                plain = plain.replace(name, text)
+            out += plain.encode()
         else:
             out += bytes.fromhex(hexadecimal) if hexadecimal else named[escape]
     return out
 
 
 class Line:
-    """What a `>` or `<` line says: flags, {word: value or list}, TCP options, payload."""
+    """What a line says of a frame: flags, {word: value or list}, TCP options, payload."""
 
-    def __init__(self, text, texts, address):
+    def __init__(self, text, texts, fills, of_server=False):
+        self.of_server = of_server
         words = re.findall(r'"(?:[^"\\]|\\.)*"|\S+', text)
         self.flags = 0 if words[0] == "-" else sum(FLAGS[name] for name in words[0].split(","))
         self.words, self.options, self.payload = {}, b"", b""
@@ -109,7 +123,7 @@ class Line:
                 self.words[word] = True
                 self.options += ALONE[word]
             else:
-                part = unquote(word, address) if word[0] == '"' else texts[word]
+                part = unquote(word, fills) if word[0] == '"' else texts[word]
                 if words[at:at + 1] == ["*"]:
                     part *= int(words[at + 1])
                     at += 2
@@ -117,6 +131,18 @@ class Line:
 
     def get(self, word, default):
         return numbers(self.words[word]) if word in self.words else default
+
+
+def addresses_of(line, version):
+    """(source, destination), packed."""
+    ends = (SERVER, CLIENT) if line.of_server else (CLIENT, SERVER)
+    return [pack_address(line.words.get(word, default[version])) for word, default in zip(("from", "to"), ends)]
+
+
+def ports_of(line):
+    """(source, destination)"""
+    ends = (25, 40007) if line.of_server else (40007, 25)
+    return tuple(line.get(word, default) for word, default in zip(("sport", "dport"), ends))
 
 
 def pack_address(text):
@@ -160,18 +186,18 @@ def build_ipv6(line, source, destination, segment):
 
 
 def build(line, version, sequence, acknowledgement):
-    """The frame of a `>` line."""
-    source, destination = (pack_address(line.words.get(word, default[version]))
-                           for word, default in (("from", CLIENT), ("to", SERVER)))
+    """The frame of a `>` line, or of a `server>` line."""
+    source, destination = addresses_of(line, version)
     options = line.options.ljust(-(-len(line.options) // 4) * 4, b"\0")
-    segment = struct.pack(">HHIIBBHHH", line.get("sport", 40007), line.get("dport", 25), sequence, acknowledgement,
+    segment = struct.pack(">HHIIBBHHH", *ports_of(line), sequence, acknowledgement,
                           (20 + len(options)) // 4 << 4, line.flags, line.get("win", 64240), 0,
                           1 if line.flags & FLAGS["URG"] else 0) + options + line.payload
     total = tcp_checksum(source + destination, segment) ^ (0x1000 if "tcpsum" in line.words.get("bad", []) else 0)
     segment = segment[:16] + struct.pack(">H", total) + segment[18:]
     packet = (build_ipv4 if version == 4 else build_ipv6)(line, source, destination, segment)
+    ends = (CLIENT_MAC, SERVER_MAC) if line.of_server else (SERVER_MAC, CLIENT_MAC)
     macs = [bytes.fromhex(line.words[word].replace(":", "")) if word in line.words else default
-            for word, default in (("dmac", SERVER_MAC), ("smac", CLIENT_MAC))]
+            for word, default in zip(("dmac", "smac"), ends)]
     tags = b"".join(struct.pack(">HH", int(tag.split("/")[0], 16), int(tag.split("/")[1]))
                     for tag in line.words.get("tag", []))
     kind = struct.pack(">H", line.get("ethertype", 0x0800 if version == 4 else 0x86DD))
@@ -180,15 +206,17 @@ def build(line, version, sequence, acknowledgement):
 
 
 class Answer:
-    """A frame that came out, taken apart, each header held against what an answer to `frame` must have."""
+    """A frame that came out, taken apart, each header held against what one made for `frame` must have: turned round,
+    or, on to the server, in the name of the client."""
 
-    def __init__(self, answer, line, frame, version):
+    def __init__(self, answer, line, frame, version, turned=True):
         def must(condition, what):
             if not condition:
                 raise Wrong(f"{what}: {answer.hex()}")
 
         l3 = 14 + 4 * len(line.words.get("tag", []))
-        must(answer[:6] == frame[6:12] and answer[6:12] == frame[:6], "MAC addresses are not turned round")
+        macs = frame[6:12] + frame[:6] if turned else frame[:12]
+        must(answer[:12] == macs, "MAC addresses")
         must(answer[12:l3] == frame[12:l3], "tags or EtherType are not those of the frame in")
         ip = answer[l3:]
         if version == 4:
@@ -203,11 +231,11 @@ class Answer:
             addresses, segment = ip[8:40], ip[40:size]
             theirs = frame[l3 + 8:l3 + 40]
         half = len(addresses) // 2
-        must(addresses == theirs[half:] + theirs[:half], "IP addresses are not turned round")
+        must(addresses == (theirs[half:] + theirs[:half] if turned else theirs), "IP addresses")
         must(len(answer) == max(60, l3 + size) and not any(answer[l3 + size:]), "length or padding")
         must(tcp_checksum(addresses, segment) == 0, "TCP checksum")
-        ports = (line.get("dport", 25), line.get("sport", 40007))
-        must(struct.unpack(">HH", segment[:4]) == ports, "ports are not turned round")
+        ports = ports_of(line)
+        must(struct.unpack(">HH", segment[:4]) == (ports[::-1] if turned else ports), "ports")
         self.sequence, self.acknowledgement, offset, self.flags, self.window, _, urgent = \
             struct.unpack(">IIBBHHH", segment[4:20])
         must(urgent == 0 and offset & 15 == 0, "urgent pointer or reserved bits")
@@ -228,24 +256,29 @@ def signed(value):
 class Player:
     """Plays one script for one family.
 
-    tap has exchange(frame) → ([frames out to the client], [frames out to the server]), and set_class(words)."""
+    tap has exchange(frames, from the server?) → ([frames out to the client], [frames out to the server]), wait() → the
+    next frame out to the client, and set_class(words)."""
 
     def __init__(self, script, version, key, tap):
         self.script, self.version, self.key, self.tap = script, version, key, tap
         self.texts, self.reasons = {}, {}
-        self.client_next = self.server_next = self.server_was = 0
+        self.day = int(time.time()) // 86400
+        self.fills = {"{address}": CLIENT[version], "{ticket}": ticket(version, self.day)}
+        self.client_next = self.server_next = self.client_was = self.server_was = self.flood = 0
         self.epoch = self.isn = 0
         self.line = self.frame = None
         self.answers, self.onward = [], []
 
     def cookie(self, line, epoch):
         """The first number of the answers to a connection, by the description in cookie.c: a standby pair shares it."""
-        source, destination = (pack_address(line.words.get(word, default[self.version]))
-                               for word, default in (("from", CLIENT), ("to", SERVER)))
+        source, destination = addresses_of(line, self.version)
+        ports = ports_of(line)
+        if line.of_server:
+            source, destination, ports = destination, source, ports[::-1]
         # Host order words of a little-endian machine: IPv4 one of 4 bytes, IPv6 two of 8.
         form = ">I" if self.version == 4 else ">QQ"
         record = b"".join(struct.pack("<" + form[1:], *struct.unpack(form, a)) for a in (source, destination))
-        record += struct.pack("<II", line.get("sport", 40007) << 16 | line.get("dport", 25), epoch)
+        record += struct.pack("<II", ports[0] << 16 | ports[1], epoch)
         return siphash(*struct.unpack("<QQ", self.key), record) & 0xFFFFFFFF
 
     @staticmethod
@@ -271,57 +304,101 @@ class Player:
                     self.play_line(number, text)
                 return
             except Wrong:
-                if int(time.time()) // EPOCH_S == self.epoch:
+                if (int(time.time()) // EPOCH_S, int(time.time()) // 86400) == (self.epoch, self.day):
                     raise
 
     def play_line(self, number, text):
         word, _, rest = text.partition(" ")
         try:
-            if word == ">":
-                self.play_in(rest)
+            if word in (">", "server>"):
+                self.play_in(rest, word == "server>")
             elif word == "<":
-                self.play_out(rest)
+                self.play_out(rest, self.answers, not self.line.of_server)
+            elif word == ">>":
+                self.play_out(rest, self.onward, self.line.of_server)
             elif word in ENDS:
                 self.play_end(word, rest)
+            elif word == "later":
+                self.answers = [self.tap.wait()]
+                self.play_out(rest.removeprefix("< "), self.answers, True)
+            elif word == "quiet":
+                self.play_quiet(float(rest))
+            elif word == "flood":
+                self.flood = int(rest)
+            elif word == "limited":
+                self.play_limited(*rest.split())
             elif word == "class:":
                 self.tap.set_class(rest.split())
             elif word == "text:":
                 name, _, strings = rest.partition(" ")
-                self.texts[name] = Line("- " + strings, {}, CLIENT[self.version]).payload
-            elif word not in ("row:", "only:", "stage:", "starttls:", "ports:"):
+                self.texts[name] = Line("- " + strings, {}, self.fills).payload
+            elif word not in SETTINGS:
                 raise Wrong(f"no such line: {text}")
         except Wrong as wrong:
             raise Wrong(f"{os.path.relpath(self.script.path)}:{number}: IPv{self.version}: {wrong}") from None
 
-    def play_in(self, text):
-        self.line = line = Line(text, self.texts, CLIENT[self.version])
+    def play_in(self, text, of_server):
+        self.line = line = Line(text, self.texts, self.fills, of_server)
         self.isn = self.cookie(line, self.epoch + line.get("epoch", 0))
-        sequence = self.resolve(line.words["seq"], CLIENT_ISN, self.client_next)
-        acknowledgement = self.resolve(line.words["ack"], self.isn, self.server_next) if "ack" in line.words else 0
+        ends = [("seq", CLIENT_ISN, self.client_next), ("ack", self.isn, self.server_next)]
+        if of_server:
+            ends = [("seq", self.isn, self.server_next), ("ack", CLIENT_ISN, self.client_next)]
+        sequence, acknowledgement = (self.resolve(line.words[word], isn, following) if word in line.words else 0
+                                     for word, isn, following in ends)
         self.frame = build(line, self.version, sequence, acknowledgement)
-        self.answers, self.onward = self.tap.exchange(self.frame)
-        self.client_next = signed(sequence - CLIENT_ISN) + len(line.payload) + (1 if line.flags & (SYN | FIN) else 0)
-        self.server_was = self.server_next
+        self.answers, self.onward = self.tap.exchange([self.frame] * (self.flood or 1), of_server)
+        self.server_was, self.client_was = self.server_next, self.client_next
+        length = len(line.payload) + (1 if line.flags & (SYN | FIN) else 0)
+        if of_server:
+            self.server_next = signed(sequence - self.isn) + length
+        else:
+            self.client_next = self.client_was = signed(sequence - CLIENT_ISN) + length
 
-    def play_out(self, text):
-        line = Line(text, self.texts, CLIENT[self.version])
-        if not self.answers:
-            raise Wrong("expected an answer, got nothing")
-        got = Answer(self.answers.pop(0), self.line, self.frame, self.version)
+    def play_out(self, text, frames, turned):
+        """frames: what came out on that side; the first one is taken. Its numbers are the server's own when it goes to
+        the client, and the client's when it is a RST in the client's name."""
+        line = Line(text, self.texts, self.fills)
+        if not frames:
+            raise Wrong("expected a frame, got nothing")
+        to_client = frames is self.answers
+        got = Answer(frames.pop(0), self.line, self.frame, self.version, turned)
         want = Answer.__new__(Answer)
         want.flags, want.payload, want.window = line.flags, line.payload, line.get("win", 8192)
-        want.sequence = self.resolve(line.words["seq"], self.isn, self.server_was)
-        want.acknowledgement = self.resolve(line.words["ack"], CLIENT_ISN, self.client_next)
+        ends = [("seq", self.isn, self.server_was), ("ack", CLIENT_ISN, self.client_next)]
+        if not to_client:
+            ends = [("seq", CLIENT_ISN, self.client_was), ("ack", self.isn, self.server_next)]
+        want.sequence, want.acknowledgement = (self.resolve(line.words[word], isn, following)
+                                               for word, isn, following in ends)
         want.options = line.options
         if vars(got) != vars(want):
             raise Wrong(f"\n  expected: {want.show(self.isn)}\n  got:      {got.show(self.isn)}")
-        self.server_next = signed(got.sequence - self.isn) + len(got.payload) + (1 if got.flags & (SYN | FIN) else 0)
+        if to_client:
+            length = len(got.payload) + (1 if got.flags & (SYN | FIN) else 0)
+            self.server_next = signed(got.sequence - self.isn) + length
 
     def play_end(self, what, reason):
-        self.reasons[reason] = self.reasons.get(reason, 0) + 1
-        if self.answers:
-            raise Wrong(f"expected {what}, got an answer that the script does not say: {self.answers[0].hex()}")
+        self.count(reason, 1)
+        here, there = (self.onward, self.answers) if self.line.of_server else (self.answers, self.onward)
         expected = [self.frame] if what == "passed" else []
-        if self.onward != expected:
-            raise Wrong(f"expected {what}, and on the server's side {len(expected)} frames; got "
-                        f"{[frame.hex() for frame in self.onward]}")
+        if here or there != expected:
+            raise Wrong(f"expected {what}, and these frames: {[frame.hex() for frame in expected]}; got on the side it came "
+                        f"from {[frame.hex() for frame in here]}, on the other {[frame.hex() for frame in there]}")
+
+    def play_quiet(self, seconds):
+        """What would come by itself in this time does not come."""
+        time.sleep(seconds)
+        self.answers, self.onward = self.tap.exchange([], False)
+        if self.answers or self.onward:
+            raise Wrong(f"expected nothing more, got {[frame.hex() for frame in self.answers + self.onward]}")
+
+    def play_limited(self, reason, else_reason):
+        """Of a flood some got what the `<` line said of the first, and the others nothing: too many at once."""
+        n = 1 + len(self.answers) if not else_reason.startswith("pass") else len(self.onward)
+        if not 1 <= n < self.flood:
+            raise Wrong(f"expected some of {self.flood} frames to be above the limit, {n} were not")
+        self.count(else_reason, n)
+        self.count(reason, self.flood - n)
+        self.flood = 0
+
+    def count(self, reason, n):
+        self.reasons[reason] = self.reasons.get(reason, 0) + n
