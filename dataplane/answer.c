@@ -104,7 +104,7 @@ static void forget(struct bl_worker *worker, const struct bl_packet *packet)
 /* What the ring of handshakes learns of this segment. */
 static void remember(struct bl_worker *worker, const struct heard *heard, enum bl_reason reason, uint64_t cookie)
 {
-    if (worker->resend.n_entries == 0)
+    if (worker->resend.memory.n_sets == 0)
         return;
     if (reason == BL_REASON_REJECT_SYN)
         bl_resend_note_syn(&worker->resend, heard->bytes, heard->packet, cookie, worker->now_tsc);

@@ -8,7 +8,6 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#include <rte_common.h>
 #include <rte_cycles.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
@@ -159,22 +158,23 @@ static int create_forward_pool(struct bl_plane *plane, struct bl_error_detail *d
 /* The memory of the handshakes that the worker watches, and its limits. */
 static int create_answers(struct bl_worker *worker, const struct bl_settings_dataplane *settings)
 {
-    uint32_t n = settings->resend_entries == 0 ? 0 : rte_align32pow2(settings->resend_entries);
-    struct bl_resend_entry *entries = NULL;
-    struct bl_resend_item *items = NULL;
+    struct bl_resend_memory memory = bl_resend_size(settings->resend_entries);
+    size_t n = memory.n_sets;
+    uint64_t hz = rte_get_tsc_hz();
 
-    if (n != 0 && n < BL_RESEND_WAYS)
-        n = BL_RESEND_WAYS;
     if (n != 0) {
-        entries = rte_zmalloc_socket("bl_resend", n * sizeof(*entries), RTE_CACHE_LINE_SIZE, worker->socket_id);
-        items = rte_zmalloc_socket("bl_resend", n * sizeof(*items), RTE_CACHE_LINE_SIZE, worker->socket_id);
+        memory.sets = rte_zmalloc_socket("bl_resend", n * sizeof(*memory.sets), RTE_CACHE_LINE_SIZE, worker->socket_id);
+        memory.entries = rte_zmalloc_socket("bl_resend", n * BL_RESEND_WAYS * sizeof(*memory.entries),
+                                            _Alignof(struct bl_resend_entry), worker->socket_id);
+        memory.items = rte_zmalloc_socket("bl_resend", memory.n_items * sizeof(*memory.items), RTE_CACHE_LINE_SIZE,
+                                          worker->socket_id);
     }
-    bl_resend_init(&worker->resend, entries, items, n);
-    bl_resend_set_time(&worker->resend, settings->resends_per_s, rte_get_tsc_hz());
-    bl_bucket_init(&worker->limits.answers, settings->answers_per_s, rte_get_tsc_hz());
-    bl_bucket_init(&worker->limits.established, settings->established_per_s, rte_get_tsc_hz());
-    bl_bucket_init(&worker->limits.resets, settings->resets_per_s, rte_get_tsc_hz());
-    return n == 0 || (entries != NULL && items != NULL) ? BL_OK : BL_ENOMEM;
+    bl_resend_init(&worker->resend, &memory);
+    bl_resend_set_time(&worker->resend, settings->resends_per_s, hz);
+    bl_bucket_init(&worker->limits.answers, settings->answers_per_s, hz);
+    bl_bucket_init(&worker->limits.established, settings->established_per_s, hz);
+    bl_bucket_init(&worker->limits.resets, settings->resets_per_s, hz);
+    return n == 0 || (memory.sets != NULL && memory.entries != NULL && memory.items != NULL) ? BL_OK : BL_ENOMEM;
 }
 
 static int create_worker(struct bl_plane *plane, unsigned id, unsigned lcore, struct bl_error_detail *detail)
@@ -395,8 +395,9 @@ static void free_worker(struct bl_worker *worker)
     if (worker->mailbox.ring != NULL)
         bl_mailbox_fini(&worker->mailbox);
     rte_mempool_free(worker->reply_pool);
-    rte_free(worker->resend.entries);
-    rte_free(worker->resend.items);
+    rte_free(worker->resend.memory.sets);
+    rte_free(worker->resend.memory.entries);
+    rte_free(worker->resend.memory.items);
     rte_free(worker);
 }
 

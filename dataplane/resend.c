@@ -1,23 +1,29 @@
 /* Handshakes that may have lost a packet; see resend.h.
  *
- * An entry's due_ticks names the one item of the queue that counts for it; items of entries that were cleared, moved on
- * or overwritten are passed over when their time comes. An entry whose tries are used up stays, as the first to be
- * overwritten: its ACK may still come, and earns its credit. */
+ * An entry is there when its set has its cookie. Its due_ticks names the one item of the queue that counts for it; items
+ * of entries that were cleared, moved on or overwritten are passed over when their time comes. An entry whose tries are
+ * used up stays: its ACK may still come, and earns its credit. */
 #include "dataplane/resend.h"
 
 #include <string.h>
 
 enum { IPV4_BYTES = 20, IPV6_BYTES = 40, TCP_BYTES = 20, PORTS_BYTES = 4 };
 
-_Static_assert(sizeof(struct bl_resend_entry) <= 128, "two cache lines a handshake");
+_Static_assert(sizeof(struct bl_resend_set) == 64 && sizeof(struct bl_resend_entry) == 128, "whole cache lines");
 
-void bl_resend_init(struct bl_resend *resend, struct bl_resend_entry *entries, struct bl_resend_item *items,
-                    uint32_t n_entries)
+struct bl_resend_memory bl_resend_size(uint32_t n_handshakes)
+{
+    struct bl_resend_memory memory = {.n_sets = (n_handshakes + BL_RESEND_WAYS - 1) / BL_RESEND_WAYS, .n_items = 1};
+
+    while (memory.n_items < memory.n_sets * BL_RESEND_WAYS)
+        memory.n_items *= 2;
+    return memory;
+}
+
+void bl_resend_init(struct bl_resend *resend, const struct bl_resend_memory *memory)
 {
     memset(resend, 0, sizeof(*resend));
-    resend->entries = entries;
-    resend->items = items;
-    resend->n_entries = n_entries;
+    resend->memory = *memory;
     resend->n_credits = BL_RESEND_CREDITS_FIRST;
 }
 
@@ -27,51 +33,35 @@ void bl_resend_set_time(struct bl_resend *resend, uint32_t per_s, uint64_t ticks
     bl_bucket_init(&resend->limit, per_s, ticks_per_s);
 }
 
-/* The set of this cookie. */
-static struct bl_resend_entry *set_of(struct bl_resend *resend, uint64_t cookie)
+static struct bl_resend_set *set_of(const struct bl_resend *resend, uint64_t cookie)
 {
-    uint32_t n_sets = resend->n_entries / BL_RESEND_WAYS;
-
-    return &resend->entries[((cookie >> 32) & (n_sets - 1)) * BL_RESEND_WAYS];
+    return &resend->memory.sets[((cookie >> 32) * resend->memory.n_sets) >> 32];
 }
 
-static struct bl_resend_entry *find(struct bl_resend *resend, uint64_t cookie)
+static struct bl_resend_entry *entry_of(const struct bl_resend *resend, const struct bl_resend_set *set, unsigned way)
 {
-    struct bl_resend_entry *set;
-
-    if (resend->n_entries == 0)
-        return NULL;
-    set = set_of(resend, cookie);
-    for (unsigned i = 0; i < BL_RESEND_WAYS; i++)
-        if (set[i].state != BL_RESEND_FREE && set[i].cookie == cookie)
-            return &set[i];
-    return NULL;
+    return &resend->memory.entries[(size_t)(set - resend->memory.sets) * BL_RESEND_WAYS + way];
 }
 
-/* A free one of its set, or the one that has waited longest. */
-static struct bl_resend_entry *take_oldest(struct bl_resend *resend, uint64_t cookie)
+/* The way that has the cookie; BL_RESEND_WAYS when there is none. */
+static unsigned find(const struct bl_resend_set *set, uint64_t cookie)
 {
-    struct bl_resend_entry *set = set_of(resend, cookie);
-    struct bl_resend_entry *oldest = &set[0];
+    unsigned way = 0;
 
-    for (unsigned i = 0; i < BL_RESEND_WAYS; i++) {
-        if (set[i].state == BL_RESEND_FREE)
-            return &set[i];
-        if (set[i].due_ticks < oldest->due_ticks)
-            oldest = &set[i];
-    }
-    return oldest;
+    while (way < BL_RESEND_WAYS && set->cookies[way] != cookie)
+        way++;
+    return way;
 }
 
 /* A full queue forgets its first item. */
-static void queue(struct bl_resend *resend, struct bl_resend_entry *entry, uint64_t now_ticks)
+static void queue(struct bl_resend *resend, struct bl_resend_entry *entry, uint64_t cookie, uint64_t now_ticks)
 {
-    struct bl_resend_item *item = &resend->items[resend->n_pushed & (resend->n_entries - 1)];
+    struct bl_resend_item *item = &resend->memory.items[resend->n_pushed & (resend->memory.n_items - 1)];
 
-    if (resend->n_pushed - resend->n_popped == resend->n_entries)
+    if (resend->n_pushed - resend->n_popped == resend->memory.n_items)
         resend->n_popped++;
     entry->due_ticks = now_ticks + resend->wait_ticks;
-    *item = (struct bl_resend_item){entry->due_ticks, (uint32_t)(entry - resend->entries)};
+    *item = (struct bl_resend_item){entry->due_ticks, cookie};
     resend->n_pushed++;
 }
 
@@ -87,61 +77,78 @@ static void keep_headers(struct bl_resend_entry *entry, const uint8_t *frame, co
     memcpy(entry->headers + entry->l4_offset, frame + packet->l4_offset, PORTS_BYTES);
 }
 
-/* The entry of this dialogue, made anew where there is none. */
+/* The entry of this dialogue; *known false: it was made anew, in a free way or in place of the oldest. */
 static struct bl_resend_entry *obtain(struct bl_resend *resend, const uint8_t *frame, const struct bl_packet *packet,
-                                      uint64_t cookie)
+                                      uint64_t cookie, bool *known)
 {
-    struct bl_resend_entry *entry = find(resend, cookie);
+    struct bl_resend_set *set = set_of(resend, cookie);
+    unsigned way = find(set, cookie);
+    struct bl_resend_entry *entry;
 
-    if (entry != NULL)
-        return entry;
-    entry = take_oldest(resend, cookie);
-    entry->state = BL_RESEND_FREE;
-    entry->cookie = cookie;
+    *known = way < BL_RESEND_WAYS;
+    if (*known)
+        return entry_of(resend, set, way);
+    way = find(set, 0);
+    if (way == BL_RESEND_WAYS) {
+        way = (unsigned)set->oldest;
+        set->oldest = (set->oldest + 1) % BL_RESEND_WAYS;
+    }
+    set->cookies[way] = cookie;
+    entry = entry_of(resend, set, way);
+    entry->n_tries = 0;
     keep_headers(entry, frame, packet);
     return entry;
 }
 
 /* The same again does not get its tries again. */
-static void note(struct bl_resend *resend, struct bl_resend_entry *entry, enum bl_resend_state state, uint32_t sequence,
+static void note(struct bl_resend *resend, struct bl_resend_entry *entry, const struct bl_resend_due *news,
                  uint64_t now_ticks)
 {
-    if (entry->state != (uint8_t)state || entry->sequence != sequence)
+    if (entry->state != (uint8_t)news->state || entry->sequence != news->sequence)
         entry->n_tries = 0;
-    entry->state = (uint8_t)state;
-    entry->sequence = sequence;
+    entry->state = (uint8_t)news->state;
+    entry->sequence = news->sequence;
     if (entry->n_tries < BL_RESEND_TRIES_MAX)
-        queue(resend, entry, now_ticks);
+        queue(resend, entry, news->cookie, now_ticks);
 }
 
 void bl_resend_note_syn(struct bl_resend *resend, const uint8_t *frame, const struct bl_packet *packet, uint64_t cookie,
                         uint64_t now_ticks)
 {
+    const struct bl_resend_due news = {.state = BL_RESEND_SYN_ACK, .cookie = cookie, .sequence = packet->sequence + 1};
     bool has_options = packet->payload_offset - packet->l4_offset > TCP_BYTES;
+    bool known;
 
-    if (resend->n_entries != 0 && has_options)
-        note(resend, obtain(resend, frame, packet, cookie), BL_RESEND_SYN_ACK, packet->sequence + 1, now_ticks);
+    if (resend->memory.n_sets != 0 && has_options)
+        note(resend, obtain(resend, frame, packet, cookie, &known), &news, now_ticks);
 }
 
 void bl_resend_note_greeting(struct bl_resend *resend, const uint8_t *frame, const struct bl_packet *packet,
                              uint64_t cookie, uint64_t now_ticks)
 {
+    const struct bl_resend_due news = {.state = BL_RESEND_GREETING, .cookie = cookie, .sequence = packet->sequence};
     struct bl_resend_entry *entry;
+    bool known;
 
-    if (resend->n_entries == 0)
+    if (resend->memory.n_sets == 0)
         return;
-    entry = obtain(resend, frame, packet, cookie);
-    if (entry->state == BL_RESEND_SYN_ACK && resend->n_credits < BL_RESEND_CREDITS_MAX)
+    entry = obtain(resend, frame, packet, cookie, &known);
+    if (known && entry->state == BL_RESEND_SYN_ACK && resend->n_credits < BL_RESEND_CREDITS_MAX)
         resend->n_credits++;
-    note(resend, entry, BL_RESEND_GREETING, packet->sequence, now_ticks);
+    note(resend, entry, &news, now_ticks);
 }
 
 void bl_resend_clear(struct bl_resend *resend, uint64_t cookie)
 {
-    struct bl_resend_entry *entry = find(resend, cookie);
+    struct bl_resend_set *set;
+    unsigned way;
 
-    if (entry != NULL)
-        entry->state = BL_RESEND_FREE;
+    if (resend->memory.n_sets == 0)
+        return;
+    set = set_of(resend, cookie);
+    way = find(set, cookie);
+    if (way < BL_RESEND_WAYS)
+        set->cookies[way] = 0;
 }
 
 /* @return false when neither the credit nor the rate allows it. */
@@ -156,10 +163,10 @@ static bool may_send(struct bl_resend *resend, const struct bl_resend_entry *ent
     return true;
 }
 
-static void describe(const struct bl_resend_entry *entry, struct bl_resend_due *due)
+static void describe(const struct bl_resend_entry *entry, uint64_t cookie, struct bl_resend_due *due)
 {
     due->state = (enum bl_resend_state)entry->state;
-    due->cookie = entry->cookie;
+    due->cookie = cookie;
     due->sequence = entry->sequence;
     due->headers = entry->headers;
     memset(&due->packet, 0, sizeof(due->packet));
@@ -168,26 +175,39 @@ static void describe(const struct bl_resend_entry *entry, struct bl_resend_due *
     due->packet.l4_offset = entry->l4_offset;
 }
 
+/* The entry that the item is about; NULL when it has gone, or another item counts. */
+static struct bl_resend_entry *recall(const struct bl_resend *resend, const struct bl_resend_item *item)
+{
+    const struct bl_resend_set *set = set_of(resend, item->cookie);
+    unsigned way = find(set, item->cookie);
+    struct bl_resend_entry *entry;
+
+    if (way == BL_RESEND_WAYS)
+        return NULL;
+    entry = entry_of(resend, set, way);
+    return entry->due_ticks == item->due_ticks ? entry : NULL;
+}
+
 bool bl_resend_next(struct bl_resend *resend, uint64_t now_ticks, struct bl_resend_due *due, uint64_t *n_limited)
 {
     while (resend->n_popped != resend->n_pushed) {
-        const struct bl_resend_item *item = &resend->items[resend->n_popped & (resend->n_entries - 1)];
-        struct bl_resend_entry *entry = &resend->entries[item->entry];
+        struct bl_resend_item item = resend->memory.items[resend->n_popped & (resend->memory.n_items - 1)];
+        struct bl_resend_entry *entry;
 
-        if (item->due_ticks > now_ticks)
+        if (item.due_ticks > now_ticks)
             return false;
         resend->n_popped++;
-        if (entry->state == BL_RESEND_FREE || entry->due_ticks != item->due_ticks)
+        entry = recall(resend, &item);
+        if (entry == NULL)
             continue;
+        entry->due_ticks = 0;
         if (!may_send(resend, entry, now_ticks)) {
-            entry->due_ticks = 0;
             (*n_limited)++;
             continue;
         }
-        describe(entry, due);
-        entry->due_ticks = 0;
+        describe(entry, item.cookie, due);
         if (++entry->n_tries < BL_RESEND_TRIES_MAX)
-            queue(resend, entry, now_ticks);
+            queue(resend, entry, item.cookie, now_ticks);
         return true;
     }
     return false;

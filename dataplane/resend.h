@@ -15,7 +15,8 @@
  * The entries are a set-associative cache: bl_cookie_hash says which set, by its upper bits, which are never sent (a
  * client that could choose its set could crowd others out); the oldest of the set is overwritten. All wait equally
  * long, so that one queue holds them in the order in which they are due. Pure: memory, keys and time come from outside.
- * Threads: owning worker. Cost: fast path, one set (four lines) a handshake. Source: REJECT notes, "Loss". */
+ * Threads: owning worker. Cost: fast path; a handshake misses two cache lines, its set's and its entry's, and any other
+ * segment of a dialogue the first. Source: REJECT notes, "Loss". */
 #ifndef BL_RESEND_H
 #define BL_RESEND_H
 
@@ -31,14 +32,20 @@ enum {
     BL_RESEND_TRIES_MAX = 2,
     BL_RESEND_CREDITS_FIRST = 64,
     BL_RESEND_CREDITS_MAX = 256,
+    BL_RESEND_WAYS = 7,
     BL_RESEND_HEADERS_MAX = 14 + 16 + 40 + 4, /**< Ethernet, 4 tags, IPv6, the ports */
 };
 
-enum bl_resend_state { BL_RESEND_FREE, BL_RESEND_SYN_ACK, BL_RESEND_GREETING };
+enum bl_resend_state { BL_RESEND_SYN_ACK, BL_RESEND_GREETING };
 
-/** A handshake. Zero is free. */
+/** What is looked through: one cache line. */
+struct bl_resend_set {
+    uint64_t cookies[BL_RESEND_WAYS]; /**< bl_cookie_hash of each entry; 0: free */
+    uint64_t oldest;                  /**< the way that is overwritten next */
+};
+
+/** A handshake. */
 struct bl_resend_entry {
-    uint64_t cookie;    /**< bl_cookie_hash */
     uint64_t due_ticks; /**< when it is looked at, which also says which item of the queue counts; 0: never again */
     uint32_t sequence;  /**< what the peer sends next */
     uint8_t state;      /**< enum bl_resend_state */
@@ -49,26 +56,31 @@ struct bl_resend_entry {
     /** The received frame's headers as far as an answer's frame is made from them (segment.h): Ethernet with its tags,
      * an IP header of which only the addresses count, the ports. */
     uint8_t headers[BL_RESEND_HEADERS_MAX];
-};
+} __attribute__((aligned(128)));
 
 /** One look at an entry that is to come. */
 struct bl_resend_item {
     uint64_t due_ticks;
-    uint32_t entry;
+    uint64_t cookie;
+};
+
+/** What a ring of handshakes lives in: all of it zeroed, borrowed, aligned to a cache line. */
+struct bl_resend_memory {
+    struct bl_resend_set *sets;      /**< n_sets */
+    struct bl_resend_entry *entries; /**< BL_RESEND_WAYS for each set */
+    struct bl_resend_item *items;    /**< n_items: the queue */
+    uint32_t n_sets;                 /**< 0: nothing is remembered */
+    uint32_t n_items;                /**< a power of two, at least the number of entries */
 };
 
 struct bl_resend {
-    struct bl_resend_entry *entries; /**< borrowed, zeroed; NULL: nothing is remembered */
-    struct bl_resend_item *items;    /**< borrowed; the queue, as long as there are entries */
-    uint32_t n_entries;              /**< a power of two, at least BL_RESEND_WAYS */
-    uint64_t n_pushed;               /**< items; the queue holds those from n_popped on */
+    struct bl_resend_memory memory;
+    uint64_t n_pushed; /**< items; the queue holds those from n_popped on */
     uint64_t n_popped;
     uint64_t wait_ticks;
     uint32_t n_credits;
     struct bl_bucket limit;
 };
-
-enum { BL_RESEND_WAYS = 4 };
 
 /** What bl_resend_next wants sent. */
 struct bl_resend_due {
@@ -79,10 +91,11 @@ struct bl_resend_due {
     const uint8_t *headers;  /**< borrowed until the next call */
 };
 
-/** @param n_entries 0, or a power of two from BL_RESEND_WAYS on, with so many zeroed @p entries and so many @p items,
- * both borrowed. Threads: before workers start. */
-void bl_resend_init(struct bl_resend *resend, struct bl_resend_entry *entries, struct bl_resend_item *items,
-                    uint32_t n_entries);
+/** The numbers of a memory for at least @p n_handshakes, without the memory. */
+struct bl_resend_memory bl_resend_size(uint32_t n_handshakes);
+
+/** Threads: before workers start. */
+void bl_resend_init(struct bl_resend *resend, const struct bl_resend_memory *memory);
 
 /** How long a second is, and the rate limit; 0: none. Threads: before workers start. */
 void bl_resend_set_time(struct bl_resend *resend, uint32_t per_s, uint64_t ticks_per_s);

@@ -9,20 +9,22 @@
 #include "dataplane/segment.h"
 #include "frame_view.h"
 
-enum { TICKS_PER_S = 1000, N_ENTRIES = 64, SEQUENCE = 0x1000 };
+enum { TICKS_PER_S = 1000, N_SETS = 16, N_ENTRIES = N_SETS * BL_RESEND_WAYS, N_ITEMS = 128, SEQUENCE = 0x1000 };
 
 static struct bl_resend resend;
+static struct bl_resend_set sets[N_SETS];
 static struct bl_resend_entry entries[N_ENTRIES];
-static struct bl_resend_item items[N_ENTRIES];
+static struct bl_resend_item items[N_ITEMS];
 static uint64_t n_limited;
 static uint8_t frame[FRAME_BYTES_MAX];
 static struct bl_packet packet;
 
 static void set_up(void)
 {
+    memset(sets, 0, sizeof(sets));
     memset(entries, 0, sizeof(entries));
     memset(items, 0, sizeof(items));
-    bl_resend_init(&resend, entries, items, N_ENTRIES);
+    bl_resend_init(&resend, &(struct bl_resend_memory){sets, entries, items, N_SETS, N_ITEMS});
     bl_resend_set_time(&resend, 0, TICKS_PER_S);
     n_limited = 0;
 }
@@ -218,9 +220,9 @@ START_TEST(the_oldest_are_overwritten)
         uint64_t cookie = make(4, i, FRAME_ACK, SEQUENCE + 1);
 
         for (unsigned e = 0; e < N_ENTRIES; e++)
-            n_latest += entries[e].state == BL_RESEND_GREETING && entries[e].cookie == cookie ? 1 : 0;
+            n_latest += sets[e / BL_RESEND_WAYS].cookies[e % BL_RESEND_WAYS] == cookie ? 1 : 0;
     }
-    /* Sixteen over sixteen sets of four: a set would have to get five of them. */
+    /* Twenty-eight over sixteen sets of seven: a set would have to get eight of them. */
     ck_assert_uint_ge(n_latest, N_ENTRIES / 4 - 1);
     ck_assert_uint_le(count_due(1000000), N_ENTRIES);
 }
@@ -228,11 +230,27 @@ END_TEST
 
 START_TEST(without_entries_nothing_is_done)
 {
-    bl_resend_init(&resend, NULL, NULL, 0);
+    bl_resend_init(&resend, &(struct bl_resend_memory){0});
     bl_resend_set_time(&resend, 0, TICKS_PER_S);
     note_greeting(4, 0, 5000);
     bl_resend_clear(&resend, note_syn(4, 0, 5000));
     ck_assert_uint_eq(count_due(1000000), 0);
+}
+END_TEST
+
+START_TEST(sizes_hold_what_was_asked_for)
+{
+    static const uint32_t numbers[] = {1, 6, 7, 8, 100, 16384, 1048576};
+
+    ck_assert_uint_eq(bl_resend_size(0).n_sets, 0);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        struct bl_resend_memory memory = bl_resend_size(numbers[i]);
+
+        ck_assert_uint_ge(memory.n_sets * BL_RESEND_WAYS, numbers[i]);
+        ck_assert_uint_lt(memory.n_sets * BL_RESEND_WAYS, numbers[i] + BL_RESEND_WAYS);
+        ck_assert_uint_ge(memory.n_items, memory.n_sets * BL_RESEND_WAYS);
+        ck_assert_uint_eq(memory.n_items & (memory.n_items - 1), 0);
+    }
 }
 END_TEST
 
@@ -292,6 +310,7 @@ int main(void)
     tcase_add_test(all, the_rate_limit_holds);
     tcase_add_test(all, the_oldest_are_overwritten);
     tcase_add_test(all, without_entries_nothing_is_done);
+    tcase_add_test(all, sizes_hold_what_was_asked_for);
     tcase_add_loop_test(all, the_same_frame_again, 0, 4);
     suite_add_tcase(suite, all);
     runner = srunner_create(suite);
