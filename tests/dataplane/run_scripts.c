@@ -379,7 +379,7 @@ static const char *play_end(const char *what, const char *reason)
         return "the answer is not in the script: a line that begins with < says it";
     if (strcmp(what, got) == 0 && strcmp(reason, bl_verdict_reason_name(exchange->reason)) == 0)
         return NULL;
-    (void)snprintf(shown, sizeof(shown), "\n  expected: %s %s\n  got:      %s %s", what, reason, got,
+    (void)snprintf(shown, sizeof(shown), "\n  expected: %.20s %.80s\n  got:      %s %s", what, reason, got,
                    bl_verdict_reason_name(exchange->reason));
     return shown;
 }
