@@ -77,7 +77,8 @@ static void keep_headers(struct bl_resend_entry *entry, const uint8_t *frame, co
     memcpy(entry->headers + entry->l4_offset, frame + packet->l4_offset, PORTS_BYTES);
 }
 
-/* The entry of this dialogue; *known false: it was made anew, in a free way or in place of the oldest. */
+/* The entry of this dialogue; *known false: it was made anew, in a free way or in place of the oldest. The way back is
+ * that of the latest segment: a router may have been replaced since the SYN. */
 static struct bl_resend_entry *obtain(struct bl_resend *resend, const uint8_t *frame, const struct bl_packet *packet,
                                       uint64_t cookie, bool *known)
 {
@@ -86,16 +87,16 @@ static struct bl_resend_entry *obtain(struct bl_resend *resend, const uint8_t *f
     struct bl_resend_entry *entry;
 
     *known = way < BL_RESEND_WAYS;
-    if (*known)
-        return entry_of(resend, set, way);
-    way = find(set, 0);
+    if (!*known)
+        way = find(set, 0);
     if (way == BL_RESEND_WAYS) {
         way = (unsigned)set->oldest;
         set->oldest = (set->oldest + 1) % BL_RESEND_WAYS;
     }
     set->cookies[way] = cookie;
     entry = entry_of(resend, set, way);
-    entry->n_tries = 0;
+    if (!*known)
+        entry->n_tries = 0;
     keep_headers(entry, frame, packet);
     return entry;
 }
