@@ -1,19 +1,21 @@
-/* Mutated frames through the whole pure path: parse, classify, checksums, reject or reset, segment; each answer judged.
+/* Mutated frames through a worker (worker_path.h), the real program's functions in their order; each answer judged.
  *
- *   mutate_frames [--count N] [--seed N]
+ *   mutate_frames [--count N] [--long-count N] [--seed N]
  *
  * Every frame starts as a right one in a state of the dialogue, with a cookie that is valid (or, for some, is not), and
  * is then mutated twice: in its description (payload, flags, offsets, tags, options, extension headers), and in its
- * bytes. Checksums and cookie are mostly made right again, or no mutant would get deep. Runs under ASan: the frame lies
- * in a heap block of exactly its size.
+ * bytes. Checksums and cookie are mostly made right again, or no mutant would get deep. Some meet a limit, one in 16
+ * comes from the server's side, and time goes by, so that the ring has something to send again. Runs under ASan: the
+ * frame lies in a heap block of exactly its size. With BL_LONG in the environment the long count is the count.
  *
- * Ends with a table of what was seen, and fails when an answer was wrong (answer_judge.h says why, independently of
- * the product's code), or when a state of the dialogue had fewer than count / 1000 frames past the cookie. */
+ * Ends with a table of what was seen, and fails when an answer was wrong (answer_judge.h and worker_judge.h say why,
+ * independently of the product's code), or when a row of the dialogue's notes was not met often enough: a state of the
+ * dialogue count / 1000 times past the cookie, any other row (mutate_rows.h) count / 10000 times. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "exchange.h"
+#include "dataplane/mutate_rows.h"
 
 enum { PAYLOAD_MAX = 60000, MUTANT_MAX = FRAME_BYTES_MAX + 512, DIFFERENT_RULES = 16 };
 
@@ -25,6 +27,14 @@ struct run {
     uint64_t seed;
     uint64_t n_reasons[BL_REASON_COUNT];
     uint64_t n_past[JUDGE_STATE_COUNT];
+    uint64_t n_rows[ROW_COUNT];
+    struct worker_path path;
+    struct judge_memory memory;
+    bool from_server; /* this frame comes from the other side */
+    struct {
+        uint8_t family;
+        uint16_t port;
+    } last_syn;
     uint64_t n_answers;
     uint8_t mutant[MUTANT_MAX];
     uint8_t payload[PAYLOAD_MAX];
@@ -33,6 +43,12 @@ struct run {
 static const char *const state_names[JUDGE_STATE_COUNT] = {
 #define X(suffix, text) text,
     JUDGE_STATES(X)
+#undef X
+};
+
+static const char *const row_names[ROW_COUNT] = {
+#define X(suffix, text) text,
+    MUTATE_ROWS(X)
 #undef X
 };
 
@@ -96,6 +112,7 @@ static void describe_state(struct run *run, enum judge_state state, struct frame
     switch (state) {
     case JUDGE_SYN:
         spec->flags = FRAME_SYN;
+        spec->tcp_options_bytes = (uint8_t)(4 * below(run, 4));
         break;
     case JUDGE_HANDSHAKE:
         spec->flags = FRAME_ACK;
@@ -296,24 +313,46 @@ static void mend(struct run *run, uint8_t *frame, size_t length, uint32_t offset
     frame_store16(tcp + 16, ~frame_tcp_sum(ip, view.family, tcp, view.l3 + view.ip_bytes - view.tcp) & 0xffff);
 }
 
+/* As the server's, of the same connection. */
+static void turn(struct frame_spec *spec)
+{
+    struct frame_spec from = *spec;
+
+    memcpy(spec->source, from.destination, sizeof(spec->source));
+    memcpy(spec->destination, from.source, sizeof(spec->destination));
+    memcpy(spec->source_mac, from.destination_mac, sizeof(spec->source_mac));
+    memcpy(spec->destination_mac, from.source_mac, sizeof(spec->destination_mac));
+    spec->source_port = from.destination_port;
+    spec->destination_port = from.source_port;
+}
+
 /* Writes the next mutant. @return its length. */
 static size_t make_mutant(struct run *run)
 {
-    struct frame_spec spec = frame_spec_init(one_in(run, 2) ? 6 : 4);
+    enum judge_state state = JUDGE_SYN + below(run, JUDGE_STATE_COUNT - JUDGE_SYN);
+    /* Half of the handshakes are of the last SYN: what the ring remembers has a life of its own. */
+    bool known = state == JUDGE_HANDSHAKE && run->last_syn.port != 0 && one_in(run, 2);
+    struct frame_spec spec = frame_spec_init(known ? run->last_syn.family : one_in(run, 2) ? 6 : 4);
     uint32_t offset;
     uint64_t age_s = one_in(run, 8) ? below(run, 3000) : 0;
     size_t length;
 
     spec.payload = run->payload;
-    spec.source_port = (uint16_t)(1024 + below(run, 60000));
+    spec.source_port = known ? run->last_syn.port : (uint16_t)(1024 + below(run, 60000));
     spec.sequence = (uint32_t)random64(run);
-    describe_state(run, JUDGE_SYN + below(run, JUDGE_STATE_COUNT - JUDGE_SYN), &spec, &offset);
+    describe_state(run, state, &spec, &offset);
+    if (state == JUDGE_SYN) {
+        run->last_syn.family = spec.family;
+        run->last_syn.port = spec.source_port;
+    }
     for (unsigned n = below(run, 4); n > 0; n--)
         mutate_description(run, &spec, &offset);
     /* The cookie of now, or of some time ago: up to two epochs too old. */
     spec.acknowledgement = exchange_isn(&run->exchange, &spec, run->exchange.now_s - age_s) + 1 + offset;
     if ((spec.flags & FRAME_SYN) != 0 && one_in(run, 2))
         spec.acknowledgement = 0;
+    if (run->from_server)
+        turn(&spec);
     length = frame_build(&spec, run->mutant);
     if (one_in(run, 2)) {
         for (unsigned n = 1 + below(run, 4); n > 0; n--)
@@ -329,14 +368,17 @@ static size_t make_mutant(struct run *run)
 /* Every mix of stage and STARTTLS, URLs with and without {address}, short and as long as they may be. */
 static void init_rules(struct run *run)
 {
-    static const char *const urls[4] = {"https://delist.example.net/?ip={address}", "http://d.example/",
-                                        "https://{address}.example.net/{address}/{address}", "https://"};
+    static const char *const urls[4] = {"https://delist.example.net/?ip={address}", "http://d.example/?t={ticket}",
+                                        "https://{address}.example.net/{ticket}/{address}", "https://"};
 
     for (unsigned i = 0; i < DIFFERENT_RULES; i++) {
         struct bl_class *class = &run->classes[i];
 
         run->rules[i] = run->exchange.rules;
         run->rules[i].stage = i & 1 ? BL_STAGE_MAIL : BL_STAGE_RCPT;
+        run->rules[i].established = (uint8_t)(i % 3);
+        run->rules[i].ipv6_unit = i % 5 == 0 ? 56 : 64;
+        run->rules[i].ticket_key = (struct bl_siphash_key){i % 7 == 0 ? 0 : i, 0};
         run->rules[i].starttls = i & 2 ? BL_STARTTLS_REFUSE : BL_STARTTLS_HIDE;
         *class = (struct bl_class){.code = (uint16_t)(606 + i), .action = BL_ACTION_REJECT};
         (void)snprintf(class->url, sizeof(class->url), "%s", urls[i / 4]);
@@ -364,14 +406,6 @@ static void choose_rules(struct run *run)
         exchange->class_id = one_in(run, 2) ? BL_CLASS_EXEMPT : BL_CLASS_NONE;
 }
 
-/* What the judge's duties are about: a class that answers. */
-static bool is_answered_class(const struct exchange *exchange)
-{
-    uint8_t action = exchange->classes[EXCHANGE_CLASS].action;
-
-    return exchange->class_id == EXCHANGE_CLASS && (action == BL_ACTION_REJECT || action == BL_ACTION_RESET);
-}
-
 static void show_failure(const struct run *run, uint64_t n, const uint8_t *frame, size_t length, const char *wrong)
 {
     (void)fprintf(stderr, "mutate_frames: frame %llu of seed %llu (%s, reason %s): %s\nin: ", (unsigned long long)n,
@@ -385,58 +419,142 @@ static void show_failure(const struct run *run, uint64_t n, const uint8_t *frame
     (void)fprintf(stderr, "\n");
 }
 
-/* @return false when the answer to the frame was wrong. */
-static bool run_mutant(struct run *run, uint64_t n)
+/* A class that rejects, on port 25: what the duties of the judge are about. */
+static bool is_class(const struct exchange *exchange, uint8_t action)
+{
+    return exchange->class_id == EXCHANGE_CLASS && exchange->classes[EXCHANGE_CLASS].action == action;
+}
+
+/* A frame from the WAN side that did not meet a limit. @return what is wrong, or NULL. */
+static const char *judge_wan(struct run *run, const uint8_t *frame, size_t length)
 {
     struct exchange *exchange = &run->exchange;
-    size_t length;
-    uint8_t *frame;
+    struct judge judge = {&exchange->rules, &exchange->classes[EXCHANGE_CLASS], exchange->now_s};
+    struct judge_case c = {.judge = &judge, .in = frame, .in_bytes = length};
+    struct judgement *judgement = &exchange->judgement;
+
+    c.out = exchange->out;
+    c.out_bytes = exchange->out_bytes;
+    if (!is_class(exchange, BL_ACTION_REJECT) && !is_class(exchange, BL_ACTION_RESET))
+        return exchange->out_bytes != 0 ? "answer to a source that is not rejected" : NULL;
+    *judgement = judge_answer(&judge, frame, length, exchange->out, exchange->out_bytes);
+    if (!is_class(exchange, BL_ACTION_REJECT))
+        return judgement->wrong;
+    if (frame_view_read(frame, length, &c.seen) && judge_is_foreign(&c, judgement)) {
+        run->n_rows[ROW_NO_COOKIE]++;
+        if (c.out_bytes != 0 && !frame_view_read(c.out, c.out_bytes, &c.said))
+            return "answer is not a TCP segment";
+        return judge_foreign(&c, &run->path, exchange->reason);
+    }
+    if (judgement->wrong != NULL)
+        return judgement->wrong;
+    run->n_past[judgement->state]++;
+    if (c.out_bytes == 0)
+        return NULL;
+    (void)frame_view_read(c.out, c.out_bytes, &c.said);
+    rows_of_answer(&c, judgement, run->n_rows);
+    if (judgement->state == JUDGE_SYN || judgement->state == JUDGE_HANDSHAKE || judgement->state == JUDGE_EARLY)
+        judge_remember(&run->memory, c.out, c.out_bytes);
+    return NULL;
+}
+
+static const char *run_wan(struct run *run, const uint8_t *frame, size_t length, bool limited)
+{
+    struct exchange *exchange = &run->exchange;
     const char *wrong;
 
-    choose_rules(run);
-    length = make_mutant(run);
-    frame = malloc(length);
-    if (frame == NULL) {
-        (void)fprintf(stderr, "mutate_frames: out of memory\n");
-        exit(2);
-    }
-    memcpy(frame, run->mutant, length);
-    wrong = exchange_run(exchange, frame, length);
-    if (!is_answered_class(exchange))
-        wrong = exchange->out_bytes != 0 ? "answer to a source that is not rejected" : NULL;
-    else if (exchange->out_bytes != 0 && bl_verdict_of(exchange->reason) != BL_VERDICT_REJECT &&
-             bl_verdict_of(exchange->reason) != BL_VERDICT_RESET)
-        wrong = "answer, and a reason that says there is none";
+    exchange->reason = worker_path_receive(&run->path, frame, length);
+    exchange->out_bytes = run->path.n_wan != 0 ? run->path.wan[0].length : 0;
+    if (exchange->out_bytes != 0)
+        memcpy(exchange->out, run->path.wan[0].bytes, exchange->out_bytes);
+    wrong = judge_ways(&run->path, exchange->reason);
     if (wrong != NULL)
-        show_failure(run, n, frame, length, wrong);
-    else if (is_answered_class(exchange) && exchange->classes[EXCHANGE_CLASS].action == BL_ACTION_REJECT)
-        run->n_past[exchange->judgement.state]++;
+        return wrong;
     run->n_reasons[exchange->reason]++;
     run->n_answers += exchange->out_bytes != 0 ? 1 : 0;
-    free(frame);
+    if (row_of_reason(exchange->reason) >= 0)
+        run->n_rows[row_of_reason(exchange->reason)]++;
+    if (exchange->reason == BL_REASON_DROP_LIMIT_ANSWER || exchange->reason == BL_REASON_DROP_LIMIT_RESET ||
+        exchange->reason == BL_REASON_DROP_LIMIT_ESTABLISHED)
+        return limited ? NULL : "above a limit that is not there";
+    return judge_wan(run, frame, length);
+}
+
+static const char *run_lan(struct run *run, const uint8_t *frame, size_t length, bool limited)
+{
+    bool rejected = is_class(&run->exchange, BL_ACTION_REJECT);
+
+    run->exchange.reason = BL_REASON_PASS_FROM_LAN;
+    run->exchange.rules.established = BL_ESTABLISHED_RESET; /* worker.c asks with this setting alone */
+    worker_path_set(&run->path, &run->exchange);
+    worker_path_receive_lan(&run->path, frame, length);
+    run->n_rows[ROW_CHALLENGE] += run->path.n_lan;
+    return judge_lan(&run->path, frame, length, rejected, limited);
+}
+
+/* A tenth of a second or less goes by; what the ring then sends again is what was sent before. */
+static const char *run_time(struct run *run)
+{
+    const char *wrong = NULL;
+
+    worker_path_wait(&run->path, below(run, WORKER_PATH_TICKS_A_SECOND / 10));
+    for (unsigned i = 0; i < run->path.n_wan && wrong == NULL; i++) {
+        struct frame_view view;
+
+        wrong = judge_again(&run->memory, &run->path.wan[i]);
+        if (frame_view_read(run->path.wan[i].bytes, run->path.wan[i].length, &view))
+            run->n_rows[(view.flags & FRAME_SYN) != 0 ? ROW_AGAIN_SYN_ACK : ROW_AGAIN_GREETING]++;
+    }
+    return run->path.n_lan != 0 ? "the ring sends to the server" : wrong;
+}
+
+/* @return false when something about the frame was wrong. */
+static bool run_mutant(struct run *run, uint64_t n)
+{
+    bool limited = one_in(run, 64);
+    const char *wrong;
+    size_t length;
+
+    choose_rules(run);
+    run->from_server = one_in(run, 16);
+    length = make_mutant(run);
+    memset(&run->exchange.judgement, 0, sizeof(run->exchange.judgement));
+    worker_path_set(&run->path, &run->exchange);
+    worker_path_limit(&run->path, limited);
+    wrong = run->from_server ? run_lan(run, run->mutant, length, limited) : run_wan(run, run->mutant, length, limited);
+    if (wrong == NULL)
+        wrong = run_time(run);
+    if (wrong != NULL)
+        show_failure(run, n, run->mutant, length, wrong);
     return wrong == NULL;
 }
 
-/* @return false when a state was not met often enough. */
+/* @return false when there were fewer than the least. */
+static bool show_row(const char *name, uint64_t n, uint64_t least)
+{
+    (void)printf("  %-48s %10llu%s\n", name, (unsigned long long)n, n < least ? "  TOO FEW" : "");
+    return n >= least;
+}
+
+/* @return false when a row was not met often enough. */
 static bool show_table(const struct run *run, uint64_t count)
 {
     uint64_t least = count / 1000;
+    uint64_t least_of_row = count / 10000;
     bool enough = true;
 
-    (void)printf("%llu frames, %llu answers, seed %llu\n\npast the cookie, by state (at least %llu each):\n",
+    (void)printf("%llu frames, %llu answers, seed %llu\n\nthe dialogue's rows, past the cookie (at least %llu each):\n",
                  (unsigned long long)count, (unsigned long long)run->n_answers, (unsigned long long)run->seed,
                  (unsigned long long)least);
-    for (unsigned i = JUDGE_SYN; i < JUDGE_STATE_COUNT; i++) {
-        bool few = run->n_past[i] < least;
-
-        (void)printf("  %-20s %10llu%s\n", state_names[i], (unsigned long long)run->n_past[i], few ? "  TOO FEW" : "");
-        enough = enough && !few;
-    }
+    for (unsigned i = JUDGE_SYN; i < JUDGE_STATE_COUNT; i++)
+        enough &= show_row(state_names[i], run->n_past[i], least);
+    (void)printf("\nthe other rows (at least %llu each):\n", (unsigned long long)least_of_row);
+    for (unsigned i = 0; i < ROW_COUNT; i++)
+        enough &= show_row(row_names[i], run->n_rows[i], least_of_row);
     (void)printf("\nby reason:\n");
-    for (unsigned i = 0; i < BL_REASON_COUNT; i++) {
+    for (unsigned i = 0; i < BL_REASON_COUNT; i++)
         if (run->n_reasons[i] != 0)
-            (void)printf("  %-20s %10llu\n", bl_verdict_reason_name(i), (unsigned long long)run->n_reasons[i]);
-    }
+            (void)show_row(bl_verdict_reason_name(i), run->n_reasons[i], 0);
     return enough;
 }
 
@@ -455,22 +573,32 @@ static uint64_t read_number(const char *text)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"count", required_argument, NULL, 'c'}, {"seed", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
+        {"count", required_argument, NULL, 'c'},
+        {"long-count", required_argument, NULL, 'l'},
+        {"seed", required_argument, NULL, 's'},
+        {NULL, 0, NULL, 0},
+    };
     static struct run run;
     uint64_t count = 1000000;
+    uint64_t long_count = 0;
     uint64_t n_wrong = 0;
     int option;
 
     run.seed = 1;
-    while ((option = getopt_long(argc, argv, "c:s:", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "c:l:s:", options, NULL)) != -1) {
         if (option == 'c')
             count = read_number(optarg);
+        else if (option == 'l')
+            long_count = read_number(optarg);
         else if (option == 's')
             run.seed = read_number(optarg);
         else
             return 2;
     }
+    if (getenv("BL_LONG") != NULL && long_count != 0)
+        count = long_count;
     exchange_init(&run.exchange);
+    worker_path_init(&run.path, &run.exchange.policy);
     init_rules(&run);
     run.random = run.seed;
     for (uint64_t n = 0; n < count && n_wrong < 3; n++)
