@@ -12,7 +12,7 @@
 #include "dataplane/forward.h"
 #include "dataplane/table_build.h"
 
-enum { TABLE_EPOCH = 5, REPLIES = 255, FRAME_BYTES_ENOUGH = 100000 };
+enum { TABLE_EPOCH = 5, REPLIES = 255, FRAME_BYTES_ENOUGH = 100000, RING = 64 };
 
 static void die(const char *what)
 {
@@ -64,6 +64,26 @@ static struct bl_table *make_table(uint8_t class_id)
     return table;
 }
 
+static void *make_zeroed(size_t n, size_t bytes)
+{
+    size_t size = (n * bytes + RTE_CACHE_LINE_SIZE - 1) / RTE_CACHE_LINE_SIZE * RTE_CACHE_LINE_SIZE;
+    void *memory = aligned_alloc(RTE_CACHE_LINE_SIZE, size);
+
+    if (memory == NULL)
+        die("no memory for the ring");
+    return memset(memory, 0, size);
+}
+
+static void make_ring(struct bl_resend *resend)
+{
+    struct bl_resend_memory memory = bl_resend_size(RING);
+
+    memory.sets = make_zeroed(memory.n_sets, sizeof(*memory.sets));
+    memory.entries = make_zeroed((size_t)memory.n_sets * BL_RESEND_WAYS, sizeof(*memory.entries));
+    memory.items = make_zeroed(memory.n_items, sizeof(*memory.items));
+    bl_resend_init(resend, &memory);
+}
+
 void worker_path_init(struct worker_path *path, const struct bl_classify_policy *policy)
 {
     struct bl_worker *worker;
@@ -89,7 +109,7 @@ void worker_path_init(struct worker_path *path, const struct bl_classify_policy 
     path->tables[BL_CLASS_NONE] = make_table(BL_CLASS_NONE);
     path->tables[EXCHANGE_CLASS] = make_table(EXCHANGE_CLASS);
     path->tables[BL_CLASS_EXEMPT] = make_table(BL_CLASS_EXEMPT);
-    bl_resend_init(&worker->resend, path->entries, path->items, WORKER_PATH_RING);
+    make_ring(&worker->resend);
     bl_resend_set_time(&worker->resend, 0, WORKER_PATH_TICKS_A_SECOND);
     worker->now_tsc = WORKER_PATH_TICKS_A_SECOND;
 }

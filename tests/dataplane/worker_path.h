@@ -8,7 +8,7 @@
 #include "dataplane/exchange.h"
 #include "dataplane/worker.h"
 
-enum { WORKER_PATH_TICKS_A_SECOND = 1000000, WORKER_PATH_RING = 64, WORKER_PATH_OUT_MAX = 40 };
+enum { WORKER_PATH_TICKS_A_SECOND = 1000000, WORKER_PATH_OUT_MAX = 40 };
 
 /** A frame that the worker made. */
 struct worker_path_out {
@@ -21,8 +21,6 @@ struct worker_path {
     struct bl_common *common;
     struct bl_table *tables[BL_CLASS_COUNT]; /* every source is of this class; NULL: not made */
     struct rte_mbuf *frame;
-    struct bl_resend_entry entries[WORKER_PATH_RING];
-    struct bl_resend_item items[WORKER_PATH_RING];
     /* What came out of the last step. */
     struct worker_path_out wan[WORKER_PATH_OUT_MAX];
     struct worker_path_out lan[WORKER_PATH_OUT_MAX];
