@@ -547,6 +547,43 @@ START_TEST(rules_that_are_refused)
 }
 END_TEST
 
+/* Data with a random acknowledgement number: 2 * 65536 / 2^32 of a million guesses, 30.5, prove a cookie (6 sigma is 33), and
+ * each of these buys one line. */
+START_TEST(a_million_blind_guesses)
+{
+    static const char line[] = "RCPT TO:<b@y.example>\r\n";
+    struct frame_spec spec = frame_spec_init(family_of(_i));
+    uint64_t random = 25;
+    uint64_t in_bytes = 0;
+    uint64_t out_bytes = 0;
+    unsigned n_answered = 0;
+
+    spec.flags = A | P;
+    spec.payload = (const uint8_t *)line;
+    spec.payload_bytes = sizeof(line) - 1;
+    for (unsigned n = 0; n < 1000000; n++) {
+        size_t length;
+
+        random = random * 6364136223846793005 + 1442695040888963407;
+        spec.acknowledgement = (uint32_t)(random >> 32);
+        spec.sequence = (uint32_t)(random >> 7);
+        spec.source_port = (uint16_t)(random >> 13);
+        length = frame_build(&spec, exchange.frame);
+        in_bytes += length;
+        (void)exchange_receive(&exchange, exchange.frame, length);
+        if (exchange.out_bytes == 0)
+            continue;
+        n_answered++;
+        out_bytes += exchange.out_bytes;
+        ck_assert_uint_lt(exchange.out_bytes, 14 + 40 + 20 + BL_CLASS_LINE_MAX);
+        ck_assert_ptr_null(exchange_run(&exchange, exchange.frame, length));
+    }
+    ck_assert_uint_gt(n_answered, 0);
+    ck_assert_uint_lt(n_answered, 64);
+    ck_assert_uint_lt(out_bytes * 5000, in_bytes);
+}
+END_TEST
+
 /* The longest name that is let through still leaves every reply whole in the smallest segment. */
 START_TEST(the_longest_name_fits)
 {
@@ -579,6 +616,7 @@ int main(void)
     tcase_add_loop_test(rules, reset_for_every_kind_of_segment, 0, 2);
     tcase_add_loop_test(rules, the_server_is_reset_at_its_own_numbers, 0, 2);
     tcase_add_loop_test(rules, the_550_carries_the_ticket_of_the_day, 0, 2);
+    tcase_add_loop_test(rules, a_million_blind_guesses, 0, 2);
     tcase_add_test(rules, rules_that_are_refused);
     tcase_add_loop_test(dialogues, the_550_names_address_code_and_url, 0, 2);
     tcase_add_loop_test(dialogues, a_whole_dialogue, 0, 2);

@@ -7,6 +7,9 @@ two ends of an SMTP dialogue.
 
 What the router's nftables drop is lost on the way: neither end's kernel knows of it, as with a local hook.
 """
+import collections
+import contextlib
+import select
 import socket
 import subprocess
 import sys
@@ -107,10 +110,20 @@ class Plane:
         self.sync.end()
 
     def counters(self):
-        """From a report that was made after this call."""
+        """From a report that was made after this call: reports come once a second, and wait until they are read."""
+        while select.select([self.sync.connection], [], [], 0)[0]:
+            self.sync.receive("report")
         self.sync.receive("report")
         self.sync.receive("report")
         return {c.name: c.value for c in self.sync.report.counters}
+
+    @contextlib.contextmanager
+    def counting(self):
+        """A Counter that holds, behind the block, by how much each counter grew in it."""
+        grown = collections.Counter()
+        before = self.counters()
+        yield grown
+        grown.update({name: value - before[name] for name, value in self.counters().items() if value != before[name]})
 
 
 class Session:
@@ -178,7 +191,7 @@ class Session:
 
 
 class Capture:
-    """What goes over the client's mail0, both ways, in order; of one port when asked."""
+    """What goes over the client's mail0, both ways, in order."""
 
     def __init__(self, lab):
         with in_namespace(lab.namespace("client")):
@@ -193,8 +206,8 @@ class Capture:
     def __exit__(self, *_):
         self.socket.close()
 
-    def segments(self, port):
-        """Those since the last call."""
+    def segments(self, *ports):
+        """Those of these ports of the client's since the last call."""
         out = []
         while True:
             try:
@@ -202,7 +215,7 @@ class Capture:
             except BlockingIOError:
                 return out
             segment = tcp.read(data, address[2] == socket.PACKET_OUTGOING)
-            if segment and port in (segment.source_port, segment.destination_port):
+            if segment and (segment.source_port in ports or segment.destination_port in ports):
                 out.append(segment)
 
 
@@ -213,6 +226,7 @@ class Server:
         self.listeners = []
         self.ends = {}  # (address, port) of the peer: "open", "quit", "closed", "reset"
         self.heard = {}  # the same: lines
+        self.connections = {}
         for address in (bl.RECEIVER_IPV4, bl.RECEIVER_IPV6):
             with in_namespace(lab.namespace("receiver")):
                 listener = socket.socket(tcp.family_of(address))
@@ -233,6 +247,7 @@ class Server:
     def _serve(self, connection, peer):
         self.heard[peer] = []
         self.ends[peer] = "open"
+        self.connections[peer] = connection
         end = "closed"
         with connection, connection.makefile("rb") as lines:
             try:
@@ -246,6 +261,10 @@ class Server:
             except ConnectionResetError:
                 end = "reset"
         self.ends[peer] = end
+
+    def say(self, peer, text):
+        """Unasked, on an open connection."""
+        self.connections[peer].sendall(text)
 
     def wait_end(self, peer, end):
         wait_for(f"the server's end of {peer} to be {end}", lambda: self.ends.get(peer) == end, 10)
