@@ -82,12 +82,15 @@ class Plane:
         self.path.chmod(0o600)
         self.sync = Sync(lab.dir / f"{name}.sock")
 
-    def start(self, entries=None):
-        """Returns when every worker enforces the entries (LISTED)."""
+    def launch(self):
+        """Starts the process; ready() waits for it."""
         with open(self.lab.dir / f"{self.name}.log", "ab") as log:
             self.lab.processes[self.name] = subprocess.Popen(
                 ["ip", "netns", "exec", self.lab.namespace("appliance"), str(bl.BUILD / "bounceline-dataplane"),
                  "--config", str(self.path)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def ready(self, entries=None):
+        """Returns when every worker enforces the entries (LISTED)."""
         try:
             self.sync.accept(60)
         except socket.timeout as error:
@@ -95,7 +98,10 @@ class Plane:
             raise bl.LabError(f"the data plane {self.name} does not come: " + "\n".join(said)) from error
         self.sync.greet()
         self.sync.snapshot(LISTED if entries is None else entries)
-        return self
+
+    def start(self, entries=None):
+        self.launch()
+        self.ready(entries)
 
     def stop(self):
         """Ends it as an operator does; it must have lived until now."""
@@ -109,19 +115,19 @@ class Plane:
             self.stop()
         self.sync.end()
 
-    def counters(self):
-        """From a report that was made after this call: reports come once a second, and wait until they are read."""
+    def counters(self, after=True):
+        """From a report that was made after this call; or not after=True: about now. Reports come once a second."""
         while select.select([self.sync.connection], [], [], 0)[0]:
+            self.sync.receive("report")  # they wait until they are read
+        for _ in range(2 if after else 1):  # the next one may be on its way already
             self.sync.receive("report")
-        self.sync.receive("report")
-        self.sync.receive("report")
         return {c.name: c.value for c in self.sync.report.counters}
 
     @contextlib.contextmanager
     def counting(self):
         """A Counter that holds, behind the block, by how much each counter grew in it."""
         grown = collections.Counter()
-        before = self.counters()
+        before = self.counters(after=False)
         yield grown
         grown.update({name: value - before[name] for name, value in self.counters().items() if value != before[name]})
 
