@@ -129,10 +129,13 @@ void bl_answer_frame(struct bl_worker *worker, struct rte_mbuf *frame, const str
     reason = send(worker, &heard, reason, &reply);
     remember(worker, &heard, reason, reply.cookie);
     bl_counters_add_reason(&worker->counters, reason);
-    if (bl_verdict_of(reason) == BL_VERDICT_PASS)
+    if (bl_verdict_of(reason) == BL_VERDICT_PASS) {
         bl_forward_frame(&worker->tx[BL_SIDE_LAN], &worker->counters, frame);
-    else
+    } else {
+        bl_worker_sample(worker, packet, decision->class_id, reason,
+                         reason == BL_REASON_REJECT_BOUNCE ? reply.denied : BL_DENIED_AT_NONE);
         rte_pktmbuf_free(frame);
+    }
 }
 
 bool bl_answer_resend(struct bl_worker *worker)

@@ -38,6 +38,10 @@ struct bl_feed {
     bool said_old;        /* ... and that the table is old */
     uint64_t acked_epoch; /* of this connection; epoch 0: nothing was acknowledged in it */
     uint64_t acked_serial;
+    uint64_t n_samples_sent;
+    uint64_t n_samples_lost; /* on their way when a connection ended */
+    size_t n_samples_unsent; /* of the last frame of them, while the socket has not taken all that was sent */
+    struct bl_sync_sample samples[BL_SYNC_SAMPLES_MAX];
     struct bl_error_detail last; /* the last connection's end, not to be said again and again */
 };
 
@@ -83,6 +87,9 @@ static void disconnect(struct bl_feed *feed, uint64_t now_ms, const struct bl_er
         feed->said_lost = true;
         feed->lost_ms = now_ms;
     }
+    if (feed->channel.out_bytes > 0)
+        feed->n_samples_lost += feed->n_samples_unsent;
+    feed->n_samples_unsent = 0;
     bl_channel_close(&feed->channel);
     bl_master_interrupt(feed->options.master);
     feed->state = STATE_CLOSED;
@@ -292,7 +299,35 @@ static int report(struct bl_feed *feed, uint64_t now_ms)
         return BL_OK;
     feed->report_ms = now_ms + REPORT_EVERY_MS;
     feed->options.fill_report(feed->options.context, &now);
+    now.counters[now.n_counters++] = (struct bl_sync_counter){"reject_samples", feed->n_samples_sent};
+    now.counters[now.n_counters++] = (struct bl_sync_counter){"reject_samples_unsent", feed->n_samples_lost};
     return send_frame(feed, bl_sync_codec_encode_report(&now, &frame), &frame);
+}
+
+/* Samples are the last to be sent, and only when everything before has gone: an acknowledgement waits for none of them.
+ * Without a control plane, or while it does not read, they stay in the workers' rings, and when those are full the
+ * workers count what they would have told. One frame a turn. */
+static int tell_rejects(struct bl_feed *feed)
+{
+    struct bl_sync_frame frame;
+    size_t n;
+    int error;
+
+    if (feed->channel.out_bytes > 0)
+        return BL_OK;
+    n = feed->options.take_samples(feed->options.context, feed->samples, BL_SYNC_SAMPLES_MAX);
+    if (n == 0)
+        return BL_OK;
+    error = send_frame(feed, bl_sync_codec_encode_rejects(feed->samples, n, &frame), &frame);
+    if (error != BL_OK) {
+        feed->n_samples_lost += n;
+        /* They are not worth the connection. */
+        return error == BL_ENOMEM ? BL_OK : error;
+    }
+    feed->n_samples_sent += n;
+    feed->n_samples_unsent = n;
+    feed->pending |= n == BL_SYNC_SAMPLES_MAX;
+    return BL_OK;
 }
 
 static void say_age(struct bl_feed *feed, uint64_t now_ms)
@@ -323,6 +358,8 @@ void bl_feed_poll(struct bl_feed *feed, uint64_t now_ms)
         error = acknowledge(feed);
     if (error == BL_OK && feed->state == STATE_LIVE)
         error = report(feed, now_ms);
+    if (error == BL_OK && feed->state == STATE_LIVE)
+        error = tell_rejects(feed);
     if (error != BL_OK) {
         bl_error_set(&detail, error, "does not take what is sent: %s", bl_error_text(error));
         disconnect(feed, now_ms, &detail);

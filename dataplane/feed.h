@@ -1,6 +1,6 @@
 /** @file feed.h
  * The data plane's side of TableSync: connects to the control plane, takes in snapshots and deltas, acknowledges what
- * every worker enforces, reports once a second (channel → sync_codec → feed → master).
+ * every worker enforces, reports once a second, tells about rejects (channel → sync_codec → feed → master).
  *
  * Never waits for the control plane: it may come, go and misbehave while the workers go on with the last table. What
  * it sends is refused whole when it is malformed, out of order or has another digest; the feed then says why, connects
@@ -25,6 +25,8 @@ struct bl_feed_options {
     struct bl_distribute *distribute;
     bool has_tickets;                                                  /**< there is a key for {ticket} */
     void (*fill_report)(void *context, struct bl_sync_report *report); /**< what is reported once a second */
+    /** Moves up to @p max samples of rejects out of the workers' rings. */
+    size_t (*take_samples)(void *context, struct bl_sync_sample *out, size_t max);
     void *context;
 };
 

@@ -42,7 +42,8 @@ struct bl_plane {
     struct bl_feed *feed;
     struct bl_report report;
     bool running;
-    uint64_t link_ms; /* the next look at the links */
+    uint64_t link_ms;        /* the next look at the links */
+    unsigned sampled_worker; /* whose samples are taken first, next time */
 };
 
 static void prepare_policy(const struct bl_settings_dataplane *settings, struct bl_classify_policy *policy)
@@ -191,6 +192,7 @@ static int create_worker(struct bl_plane *plane, unsigned id, unsigned lcore, st
     worker->id = id;
     worker->lcore = lcore;
     worker->socket_id = socket_id;
+    bl_sampler_init(&worker->sampler, settings->reject_samples_per_s);
     for (int side = 0; side < BL_SIDE_COUNT; side++) {
         const struct bl_port *port = &plane->plan->ports[side];
 
@@ -247,6 +249,24 @@ static void fill_report(void *context, struct bl_sync_report *out)
     bl_report_fill(&plane->report, out);
 }
 
+/* Each time another worker comes first, so that none is left out when there are too many. */
+static size_t take_samples(void *context, struct bl_sync_sample *out, size_t max)
+{
+    struct bl_plane *plane = context;
+    struct bl_sample samples[BL_SYNC_SAMPLES_MAX];
+    size_t n = 0;
+
+    for (unsigned i = 0; i < plane->n_workers; i++) {
+        unsigned id = (plane->sampled_worker + i) % plane->n_workers;
+        size_t n_taken = bl_sampler_take(&plane->workers[id]->sampler, samples, max - n);
+
+        for (size_t k = 0; k < n_taken; k++)
+            out[n++] = (struct bl_sync_sample){id, samples[k]};
+    }
+    plane->sampled_worker = (plane->sampled_worker + 1) % plane->n_workers;
+    return n;
+}
+
 static int create_tables(struct bl_plane *plane, struct bl_error_detail *detail)
 {
     const struct bl_settings_dataplane *settings = plane->plan->settings;
@@ -268,6 +288,7 @@ static int create_tables(struct bl_plane *plane, struct bl_error_detail *detail)
             .distribute = plane->distribute,
             .has_tickets = plane->plan->common.rules.ticket_key.k0 != 0 || plane->plan->common.rules.ticket_key.k1 != 0,
             .fill_report = fill_report,
+            .take_samples = take_samples,
             .context = plane,
         },
         detail);
@@ -287,6 +308,7 @@ static void set_clock(struct bl_common *common)
 
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
     __atomic_store_n(&common->now_s, (uint64_t)now.tv_sec, __ATOMIC_RELAXED);
+    __atomic_store_n(&common->now_ms, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000, __ATOMIC_RELAXED);
 }
 
 static int launch(struct bl_plane *plane, struct bl_error_detail *detail)

@@ -138,6 +138,7 @@ static enum bl_reason answer_last(const struct dialogue *dialogue, struct bl_rep
     set_reply(reply, BL_TCP_PSH | BL_TCP_ACK | BL_TCP_FIN, packet->acknowledgement,
               packet->sequence + packet->payload_bytes + fin);
     reply->payload_bytes = (uint16_t)written;
+    reply->denied = BL_DENIED_AT_OTHER;
     return BL_REASON_REJECT_BOUNCE;
 }
 
@@ -173,6 +174,7 @@ static enum bl_reason answer_lines(const struct dialogue *dialogue, struct bl_re
         flags |= BL_TCP_FIN;
     set_reply(reply, flags, packet->acknowledgement, packet->sequence + (uint32_t)answer.consumed + (fin ? 1 : 0));
     reply->payload_bytes = (uint16_t)answer.written;
+    reply->denied = answer.denied;
     return reason_of_answer(&answer, fin);
 }
 

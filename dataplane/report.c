@@ -36,6 +36,7 @@ void bl_report_fill(const struct bl_report *report, struct bl_sync_report *out)
 {
     const struct bl_held *held = bl_distribute_enforced(report->distribute);
     struct bl_distribute_counts counts = bl_distribute_counts(report->distribute);
+    uint64_t n_lost = 0;
 
     out->epoch = held->epoch;
     out->serial = held->serial;
@@ -50,6 +51,7 @@ void bl_report_fill(const struct bl_report *report, struct bl_sync_report *out)
         bl_distribute_checksum(report->distribute, i, &worker->checksum_serial, &worker->checksum);
         worker->rx_packets = bl_counters_read(&report->workers[i]->counters.rx_packets);
         worker->tx_packets = bl_counters_read(&report->workers[i]->counters.tx_packets);
+        n_lost += bl_sampler_lost(&report->workers[i]->sampler);
     }
     out->n_counters = 0;
     for (unsigned reason = 0; reason < BL_REASON_COUNT; reason++)
@@ -59,6 +61,7 @@ void bl_report_fill(const struct bl_report *report, struct bl_sync_report *out)
 #undef X
     add_counter(out, "replica_mismatch", counts.n_mismatches);
     add_counter(out, "replica_repair", counts.n_repairs);
+    add_counter(out, "reject_samples_lost", n_lost);
 }
 
 static int answer_counters(const char *command, const char *parameters, struct rte_tel_data *out)

@@ -217,24 +217,41 @@ size_t bl_smtp_deny(const struct bl_smtp_script *script, char *out, size_t room)
     return writer.full ? 0 : writer.length;
 }
 
+static enum bl_denied_at denied_at(enum verb verb)
+{
+    switch (verb) {
+    case VERB_MAIL:
+        return BL_DENIED_AT_MAIL;
+    case VERB_RCPT:
+        return BL_DENIED_AT_RCPT;
+    case VERB_STARTTLS:
+        return BL_DENIED_AT_STARTTLS;
+    default:
+        return BL_DENIED_AT_OTHER;
+    }
+}
+
 /* Answers the line and counts it as consumed. @return false when the answer did not fit: nothing changed. */
 static bool answer_line(struct writer *writer, const struct bl_smtp_script *script, const uint8_t *line, size_t length,
                         struct bl_smtp_answer *answer)
 {
     size_t text_bytes = length - 1;
+    enum verb said;
     enum verb verb;
 
     if (text_bytes > 0 && line[text_bytes - 1] == '\r')
         text_bytes--;
-    verb = verb_of(line, text_bytes);
-    if (is_denied(script, verb))
-        verb = VERB_OTHER;
+    said = verb_of(line, text_bytes);
+    verb = is_denied(script, said) ? VERB_OTHER : said;
     put_reply(writer, script, verb);
     if (writer->full)
         return false;
     answer->written = writer->length;
     answer->consumed += length;
-    answer->bounced |= verb == VERB_OTHER;
+    if (verb == VERB_OTHER && !answer->bounced) {
+        answer->bounced = true;
+        answer->denied = (uint8_t)denied_at(said);
+    }
     answer->quit = verb == VERB_QUIT;
     return true;
 }

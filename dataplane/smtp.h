@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "bounceline/class.h"
+#include "bounceline/verdict.h"
 
 /** What is the same for every line of one segment. */
 struct bl_smtp_script {
@@ -26,6 +27,7 @@ struct bl_smtp_answer {
     size_t consumed; /**< bytes of input answered: ends at a line's end, or is everything */
     size_t written;  /**< bytes of the answer */
     bool bounced;    /**< the 550 is in it */
+    uint8_t denied;  /**< enum bl_denied_at: the command that got the first 550 */
     bool quit;       /**< QUIT was answered: close */
     bool partial;    /**< the rest, without a line's end, was consumed without an answer */
 };

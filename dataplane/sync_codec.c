@@ -341,3 +341,57 @@ int bl_sync_codec_encode_report(const struct bl_sync_report *report, struct bl_s
     message.report = &body;
     return encode(&message, frame);
 }
+
+/* A frame's samples in protobuf-c's form, with their addresses in wire order. */
+struct sample_parts {
+    Bounceline__V1__RejectSample samples[BL_SYNC_SAMPLES_MAX];
+    Bounceline__V1__RejectSample *pointers[BL_SYNC_SAMPLES_MAX];
+    uint8_t addresses[BL_SYNC_SAMPLES_MAX][2][16];
+};
+
+static void fill_sample(const struct bl_sync_sample *from, uint8_t addresses[2][16], Bounceline__V1__RejectSample *out)
+{
+    const struct bl_sample *sample = &from->sample;
+    size_t bytes = bl_address_bits(sample->family) / 8;
+
+    if (sample->family == BL_FAMILY_IPV4) {
+        bl_address_from_ip4(sample->source_ip4, addresses[0]);
+        bl_address_from_ip4(sample->destination_ip4, addresses[1]);
+    } else {
+        bl_address_from_ip6(sample->source_ip6, addresses[0]);
+        bl_address_from_ip6(sample->destination_ip6, addresses[1]);
+    }
+    bounceline__v1__reject_sample__init(out);
+    out->time_ms = (int64_t)sample->time_ms;
+    out->source = (ProtobufCBinaryData){bytes, addresses[0]};
+    out->destination = (ProtobufCBinaryData){bytes, addresses[1]};
+    out->source_port = sample->source_port;
+    out->destination_port = sample->destination_port;
+    out->class_id = sample->class_id;
+    out->reason = borrow(bl_verdict_reason_name(sample->reason));
+    out->denied_at = sample->denied;
+    out->worker = from->worker;
+    out->weight = sample->weight;
+}
+
+int bl_sync_codec_encode_rejects(const struct bl_sync_sample *samples, size_t n, struct bl_sync_frame *frame)
+{
+    Bounceline__V1__SyncMessage message = BOUNCELINE__V1__SYNC_MESSAGE__INIT;
+    Bounceline__V1__RejectSamples body = BOUNCELINE__V1__REJECT_SAMPLES__INIT;
+    struct sample_parts *parts = malloc(sizeof(*parts));
+    int error;
+
+    if (parts == NULL)
+        return BL_ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        fill_sample(&samples[i], parts->addresses[i], &parts->samples[i]);
+        parts->pointers[i] = &parts->samples[i];
+    }
+    body.samples = parts->pointers;
+    body.n_samples = n;
+    message.body_case = BOUNCELINE__V1__SYNC_MESSAGE__BODY_REJECTS;
+    message.rejects = &body;
+    error = encode(&message, frame);
+    free(parts);
+    return error;
+}

@@ -15,11 +15,13 @@
 #include "bounceline/digest.h"
 #include "bounceline/error.h"
 #include "bounceline/verdict.h"
+#include "dataplane/sampler.h"
 #include "dataplane/table_build.h"
 
 enum {
     BL_SYNC_WORKERS_MAX = 64,
     BL_SYNC_COUNTERS_MAX = BL_REASON_COUNT + 32,
+    BL_SYNC_SAMPLES_MAX = 256, /**< in one frame: below 32 KiB */
 };
 
 /** The values are the wire's (bounceline.v1.SyncRefusal.Reason). */
@@ -101,10 +103,18 @@ struct bl_sync_report {
     struct bl_sync_counter counters[BL_SYNC_COUNTERS_MAX];
 };
 
+struct bl_sync_sample {
+    uint32_t worker;
+    struct bl_sample sample;
+};
+
 /** These encode one frame each. @return 0 or BL_ENOMEM. */
 int bl_sync_codec_encode_hello(const struct bl_sync_hello *hello, struct bl_sync_frame *frame);
 int bl_sync_codec_encode_refusal(enum bl_sync_refusal reason, const char *text, struct bl_sync_frame *frame);
 int bl_sync_codec_encode_ack(uint64_t epoch, uint64_t serial, struct bl_digest digest, struct bl_sync_frame *frame);
 int bl_sync_codec_encode_report(const struct bl_sync_report *report, struct bl_sync_frame *frame);
+
+/** @p n: at most BL_SYNC_SAMPLES_MAX, each of IPv4 or IPv6. */
+int bl_sync_codec_encode_rejects(const struct bl_sync_sample *samples, size_t n, struct bl_sync_frame *frame);
 
 #endif

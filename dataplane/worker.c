@@ -93,10 +93,12 @@ static void deliver(struct bl_worker *worker, struct burst *burst)
             continue;
         }
         bl_counters_add_reason(&worker->counters, decision->reason);
-        if (decision->verdict == BL_VERDICT_PASS)
+        if (decision->verdict == BL_VERDICT_PASS) {
             bl_forward_frame(&worker->tx[BL_SIDE_LAN], &worker->counters, burst->frames[i]);
-        else
+        } else {
+            bl_worker_sample(worker, &burst->packets[i], decision->class_id, decision->reason, BL_DENIED_AT_NONE);
             rte_pktmbuf_free(burst->frames[i]);
+        }
     }
 }
 

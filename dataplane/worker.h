@@ -21,6 +21,7 @@
 #include "dataplane/reject.h"
 #include "dataplane/replica.h"
 #include "dataplane/resend.h"
+#include "dataplane/sampler.h"
 #include "dataplane/tx.h"
 
 /** Frames taken from a port at once: enough to hide the table's memory latency behind prefetches. */
@@ -28,7 +29,7 @@ enum { BL_WORKER_BURST = 64 };
 
 enum bl_side { BL_SIDE_WAN, BL_SIDE_LAN, BL_SIDE_COUNT };
 
-/** What all workers share. Immutable while they run, but for the two fields at the end. */
+/** What all workers share. Immutable while they run, but for the fields at the end. */
 struct bl_common {
     struct bl_reject_rules rules;
     struct bl_classify_policy policy;
@@ -37,6 +38,7 @@ struct bl_common {
     /* Written by the main core now and then (relaxed: they order nothing). The clock is good to a second or so, which
      * is enough for the cookie's epoch of 1024 s. */
     uint64_t now_s __rte_cache_aligned;
+    uint64_t now_ms; /* the same clock, for samples: good to a turn of the main core's loop, 20 ms */
     bool stop;
 };
 
@@ -61,7 +63,22 @@ struct bl_worker {
     struct bl_tx tx[BL_SIDE_COUNT];
     struct bl_counters counters;
     struct bl_mailbox mailbox;
+    struct bl_sampler sampler;
 } __rte_cache_aligned;
+
+/** Offers a packet that ended with @p reason, not a pass, to the sampler. Threads: owning worker. Cost: fast path. */
+static inline void bl_worker_sample(struct bl_worker *worker, const struct bl_packet *packet, uint8_t class_id,
+                                    enum bl_reason reason, uint8_t denied)
+{
+    struct bl_sample event = {
+        .time_ms = __atomic_load_n(&worker->common->now_ms, __ATOMIC_RELAXED),
+        .class_id = class_id,
+        .reason = (uint8_t)reason,
+        .denied = denied,
+    };
+
+    bl_sampler_offer(&worker->sampler, packet, &event);
+}
 
 /** Runs until common->stop. @param worker a struct bl_worker. @return 0. Threads: its lcore (rte_eal_remote_launch). */
 int bl_worker_run(void *worker);

@@ -235,6 +235,8 @@ static const struct bl_config_key dataplane_keys[] = {
     {"forward_buffers", BL_CONFIG_INTEGER, PLACE_D(forward_buffers), .initial = "16384", .min = 1024, .max = 16777216},
     {"reply_buffers", BL_CONFIG_INTEGER, PLACE_D(reply_buffers), .initial = "2048", .min = 64, .max = 1048576},
     {"patch_step_bytes", BL_CONFIG_INTEGER, PLACE_D(patch_step_bytes), .initial = "4096", .min = 64, .max = 1048576},
+    {"reject_samples_per_s", BL_CONFIG_INTEGER, PLACE_D(reject_samples_per_s), .initial = "100", .min = 0,
+     .max = 10000},
 };
 
 static const struct bl_config_key source_keys[] = {
@@ -359,6 +361,10 @@ static const struct bl_config_key controlplane_keys[] = {
     {"snapshot_records", BL_CONFIG_INTEGER, PLACE_C(snapshot_records), .initial = "100000", .min = 1,
      .max = 1000000000},
     {"commit_batches_max", BL_CONFIG_INTEGER, PLACE_C(commit_batches_max), .initial = "256", .min = 1, .max = 4096},
+    {"rejects_kept", BL_CONFIG_INTEGER, PLACE_C(rejects_kept), .initial = "16384", .min = 16, .max = 1048576},
+    {"rejects_file", BL_CONFIG_TEXT, PLACE_C(rejects_file), .check = check_optional_path},
+    {"rejects_file_mb", BL_CONFIG_INTEGER, PLACE_C(rejects_file_mb), .initial = "64", .min = 1, .max = 1048576},
+    {"rejects_files", BL_CONFIG_INTEGER, PLACE_C(rejects_files), .initial = "8", .min = 1, .max = 100},
 };
 
 /* The command line reads the file at each run. */

@@ -69,9 +69,10 @@ struct bl_settings_dataplane {
     uint32_t frame_bytes;    /**< largest frame a port's buffers hold, with Ethernet header */
     uint32_t rx_descriptors; /**< a queue */
     uint32_t tx_descriptors;
-    uint32_t forward_buffers;  /**< packet buffers, all workers */
-    uint32_t reply_buffers;    /**< packet buffers for answers, a worker */
-    uint32_t patch_step_bytes; /**< of a patch, between two bursts */
+    uint32_t forward_buffers;      /**< packet buffers, all workers */
+    uint32_t reply_buffers;        /**< packet buffers for answers, a worker */
+    uint32_t patch_step_bytes;     /**< of a patch, between two bursts */
+    uint32_t reject_samples_per_s; /**< a worker and budget (dataplane/sampler.h); 0: none */
 };
 
 struct bl_settings_source {
@@ -109,9 +110,13 @@ struct bl_settings_controlplane {
     uint32_t n_sources;
     struct bl_settings_actor actors[BL_SETTINGS_ACTORS_MAX];
     uint32_t n_actors;
-    uint32_t retry_window;       /**< answers kept for retries */
-    uint32_t snapshot_records;   /**< a snapshot after this many records */
-    uint32_t commit_batches_max; /**< batches in one commit */
+    uint32_t retry_window;                   /**< answers kept for retries */
+    uint32_t snapshot_records;               /**< a snapshot after this many records */
+    uint32_t commit_batches_max;             /**< batches in one commit */
+    uint32_t rejects_kept;                   /**< in memory */
+    char rejects_file[BL_SETTINGS_TEXT_MAX]; /**< JSON lines; empty: none */
+    uint32_t rejects_file_mb;
+    uint32_t rejects_files; /**< the one that is written, and older ones */
 };
 
 /** Section `client`. */

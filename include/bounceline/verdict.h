@@ -4,6 +4,7 @@
 #ifndef BL_VERDICT_H
 #define BL_VERDICT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum bl_verdict { BL_VERDICT_PASS, BL_VERDICT_REJECT, BL_VERDICT_DROP, BL_VERDICT_RESET };
@@ -55,6 +56,26 @@ enum bl_reason {
 
 /** The reason's verdict. Cost: fast path (an array). */
 enum bl_verdict bl_verdict_of(enum bl_reason reason);
+
+/** True for what ends a listed source's attempt: the 550, a drop or a reset that its class asks for. False for what
+ * comes before that, and for segments that are dropped for a fault of their own. */
+bool bl_verdict_is_final(unsigned reason);
+
+/** At which command the 550 was said. The values are the wire's (bounceline.v1.DeniedAt). */
+enum bl_denied_at {
+    BL_DENIED_AT_NONE,  /**< there was no 550 */
+    BL_DENIED_AT_OTHER, /**< at a line that is no command we know, or because the dialogue went on for too long */
+    BL_DENIED_AT_MAIL,
+    BL_DENIED_AT_RCPT,
+    BL_DENIED_AT_STARTTLS,
+    BL_DENIED_AT_COUNT,
+};
+
+/** "RCPT" ... ; "other" for OTHER, "" for NONE and what is out of range. */
+const char *bl_verdict_denied_at_text(unsigned denied_at);
+
+/** The reason of a counter's name. @return BL_REASON_COUNT for a name that this version does not know. */
+unsigned bl_verdict_find_reason(const char *name);
 
 /** The counter's name ("pass_from_lan") and the sentence. NULL when @p reason is out of range. */
 const char *bl_verdict_reason_name(unsigned reason);

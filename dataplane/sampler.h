@@ -1,0 +1,88 @@
+/** @file sampler.h
+ * A worker's samples of what it rejects, on their way to the main core (answer, worker → sampler → feed).
+ *
+ *   worker: offer ──▶ budget? ──yes──▶ ring (one producer, one consumer) ──▶ take :main core
+ *                        └─no, or the ring is full──▶ counted, and added to the next sample's weight
+ *
+ * Three token buckets, so that nothing that can be sent with a forged source crowds out what can't: the 550 (its
+ * receiver has proved a cookie); drops and resets by a class; everything before that (SYN, greeting, commands). The
+ * last takes at most half of the ring. A sample's weight is 1 and the events of its reason since the last sample, so
+ * that the weights of each reason add up to its counter, but for those that wait for the next sample. The worker never
+ * waits: no lock, no system call, no allocation. Pure: the clock comes in by argument. */
+#ifndef BL_SAMPLER_H
+#define BL_SAMPLER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bounceline/verdict.h"
+#include "dataplane/parse.h"
+
+enum { BL_SAMPLER_RING = 1024, BL_SAMPLER_LINE_BYTES = 64 };
+
+enum bl_sampler_budget {
+    BL_SAMPLER_DENIED, /**< the 550 */
+    BL_SAMPLER_ACTION, /**< dropped or reset as the class says */
+    BL_SAMPLER_EARLY,
+    BL_SAMPLER_BUDGETS,
+};
+
+/** One event, and how many more it stands for. Addresses and ports are host order, as the packet's. */
+struct bl_sample {
+    uint64_t time_ms; /**< wall clock */
+    uint64_t weight;
+    union {
+        uint32_t source_ip4;
+        struct bl_ip6 source_ip6;
+    };
+    union {
+        uint32_t destination_ip4;
+        struct bl_ip6 destination_ip6;
+    };
+    uint16_t source_port; /**< 0 in what is no whole TCP segment */
+    uint16_t destination_port;
+    uint8_t family;   /**< enum bl_family */
+    uint8_t class_id; /**< of the source */
+    uint8_t reason;   /**< enum bl_reason */
+    uint8_t denied;   /**< enum bl_denied_at */
+};
+
+_Static_assert(sizeof(struct bl_sample) <= BL_SAMPLER_LINE_BYTES, "a sample is one cache line");
+
+/** Tokens in thousandths: a millisecond at one a second is one of them. */
+struct bl_sampler_bucket {
+    uint64_t tokens_milli;
+    uint64_t filled_ms;
+};
+
+struct bl_sampler {
+    /* The worker's. `head` is read by the main core (released in offer, acquired in take), `n_full` too (relaxed). */
+    uint64_t head;
+    uint64_t n_full; /**< samples for which the ring had no room */
+    uint64_t n_per_s;
+    struct bl_sampler_bucket buckets[BL_SAMPLER_BUDGETS];
+    uint64_t skipped[BL_REASON_COUNT]; /**< events since the last sample of the reason */
+    /* The main core's, on a line of its own; read by the worker (released in take, acquired in offer). */
+    _Alignas(BL_SAMPLER_LINE_BYTES) uint64_t tail;
+    _Alignas(BL_SAMPLER_LINE_BYTES) struct bl_sample ring[BL_SAMPLER_RING];
+};
+
+/** @p n_per_s samples a second in each budget, as many at once; 0: none at all. Threads: before workers start. */
+void bl_sampler_init(struct bl_sampler *sampler, uint32_t n_per_s);
+
+/** Which budget an event is paid from. Pure. */
+enum bl_sampler_budget bl_sampler_budget_of(unsigned reason);
+
+/** An event of a listed source: takes a sample if the budget allows it, else counts it.
+ * @param event reason, class_id, denied and time_ms; the rest is taken from @p packet, which has a family.
+ * A clock that is set back fills no bucket until it has moved on from there. Threads: owning worker. Cost: fast path;
+ * some 5 ns without a sample. */
+void bl_sampler_offer(struct bl_sampler *sampler, const struct bl_packet *packet, const struct bl_sample *event);
+
+/** Moves up to @p max samples out, oldest first. @return how many. Threads: main core only. */
+size_t bl_sampler_take(struct bl_sampler *sampler, struct bl_sample *out, size_t max);
+
+/** Samples that found no room; their events went into the weights of later ones. Threads: any. */
+uint64_t bl_sampler_lost(const struct bl_sampler *sampler);
+
+#endif
