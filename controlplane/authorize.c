@@ -66,6 +66,9 @@ static const char *method_text(enum bl_authorize_method method)
         return "change the list";
     case BL_AUTHORIZE_LOOKUP:
         return "look up addresses";
+    case BL_AUTHORIZE_LIST_REJECTS:
+    case BL_AUTHORIZE_GET_TOP:
+        return "read the rejects";
     default:
         return "read the status";
     }
@@ -81,7 +84,7 @@ int bl_authorize_check(const struct bl_actor *actor, enum bl_authorize_method me
         allowed = true;
         break;
     case BL_ROLE_DELISTER:
-        allowed = method != BL_AUTHORIZE_GET_STATUS;
+        allowed = method == BL_AUTHORIZE_APPLY || method == BL_AUTHORIZE_LOOKUP;
         break;
     case BL_ROLE_READER:
         allowed = method != BL_AUTHORIZE_APPLY;

@@ -10,7 +10,13 @@
 #include "bounceline/settings.h"
 #include "controlplane/batch.h"
 
-enum bl_authorize_method { BL_AUTHORIZE_APPLY, BL_AUTHORIZE_LOOKUP, BL_AUTHORIZE_GET_STATUS };
+enum bl_authorize_method {
+    BL_AUTHORIZE_APPLY,
+    BL_AUTHORIZE_LOOKUP,
+    BL_AUTHORIZE_GET_STATUS,
+    BL_AUTHORIZE_LIST_REJECTS,
+    BL_AUTHORIZE_GET_TOP,
+};
 
 struct bl_authorize;
 

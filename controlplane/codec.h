@@ -3,6 +3,7 @@
  *
  *   codec_client.c  ListControl messages ↔ batch.h, list_state.h        (ingest.c)
  *   codec_log.c     LogRecord, SnapshotRecord ↔ record.h, answers.h     (writer.c, store.c)
+ *   codec_rejects.c ListRejects, GetTop messages ↔ rejects.h            (ask_rejects.c)
  *   codec_sync.c    TableSync messages ↔ codec_sync.h                   (publish.c, sync_peer.c)
  *
  * Only these files see generated code. They check what the wire can't say (ranges, lengths of columns) and decide

@@ -340,6 +340,11 @@ int bl_codec_client_encode_lookup(const struct bl_codec_lookup *lookup, struct b
         for (size_t i = 0; i < lookup->n_layers; i++) {
             fill_layer(&lookup->layers[i], rows[i].prefix, &rows[i].layer);
             pointers[i] = &rows[i].layer;
+            if (lookup->hits == NULL)
+                continue;
+            rows[i].layer.n_hits = lookup->hits[i].n_events;
+            rows[i].layer.hits_error = lookup->hits[i].error;
+            rows[i].layer.last_hit_ms = lookup->hits[i].last_ms;
         }
         message.prefix = bl_address_format_prefix(&lookup->prefix, prefix);
         message.class_id = lookup->class_id;
@@ -415,12 +420,37 @@ static void fill_dataplane(const struct bl_codec_dataplane *in, struct dataplane
     fill_report(&in->report, row);
 }
 
+/* The control plane's own counters. */
+struct own_counters {
+    Bounceline__V1__Counter counters[4];
+    Bounceline__V1__Counter *pointers[4];
+};
+
+static void fill_own_counters(const struct bl_rejects_counts *rejects, struct own_counters *own)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } counts[] = {{"rejects_taken", rejects->n_taken},
+                  {"rejects_lost", rejects->n_lost},
+                  {"rejects_file_lines", rejects->n_lines},
+                  {"rejects_file_lost", rejects->n_lines_lost}};
+
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        bounceline__v1__counter__init(&own->counters[i]);
+        own->counters[i].name = borrow(counts[i].name);
+        own->counters[i].value = counts[i].value;
+        own->pointers[i] = &own->counters[i];
+    }
+}
+
 /* A row a data plane, about 13 KiB each: on the heap, for the length of the call. */
 int bl_codec_client_encode_status(const struct bl_codec_status *status, struct bl_codec_bytes *out)
 {
     struct dataplane_row *rows = calloc(status->n_dataplanes + 1, sizeof(*rows));
     Bounceline__V1__DataplaneStatus **pointers = calloc(status->n_dataplanes + 1, sizeof(*pointers));
     Bounceline__V1__GetStatusResponse message;
+    struct own_counters own;
     int error = BL_ENOMEM;
 
     bounceline__v1__get_status_response__init(&message);
@@ -443,6 +473,9 @@ int bl_codec_client_encode_status(const struct bl_codec_status *status, struct b
         message.n_classes = status->counts.n_classes;
         message.uptime_ms = status->uptime_ms;
         message.write_fault = borrow(status->write_fault);
+        fill_own_counters(&status->rejects, &own);
+        message.counters = own.pointers;
+        message.n_counters = sizeof(own.pointers) / sizeof(own.pointers[0]);
         message.dataplanes = pointers;
         message.n_dataplanes = status->n_dataplanes;
         error = bl_codec_pack(&message.base, 0, out);

@@ -12,6 +12,7 @@
 #include "controlplane/codec.h"
 #include "controlplane/codec_sync.h"
 #include "controlplane/list_state.h"
+#include "controlplane/rejects.h"
 
 enum {
     BL_CODEC_CLIENT_REQUEST_MAX = 32 << 20,
@@ -65,6 +66,7 @@ struct bl_codec_lookup {
     uint8_t class_id;
     const struct bl_class *meaning; /**< of class_id; NULL when not listed */
     const struct bl_list_layer *layers;
+    const struct bl_rejects_item *hits; /**< of each layer; NULL: not known */
     size_t n_layers;
     uint64_t epoch;
     uint64_t serial;
@@ -93,6 +95,7 @@ struct bl_codec_status {
     struct bl_list_counts counts;
     uint64_t uptime_ms;
     const char *write_fault;
+    struct bl_rejects_counts rejects;
     const struct bl_codec_dataplane *dataplanes;
     size_t n_dataplanes;
 };

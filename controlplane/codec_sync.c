@@ -75,6 +75,54 @@ static int take_report(const Bounceline__V1__Report *in, struct bl_codec_sync_re
     return error;
 }
 
+static int take_addresses(const Bounceline__V1__RejectSample *in, struct bl_codec_sync_reject *out,
+                          struct bl_error_detail *detail)
+{
+    if ((in->source.len != 4 && in->source.len != 16) || in->destination.len != in->source.len)
+        return bl_error_set(detail, BL_EINVAL, "RejectSample: addresses of %zu and %zu bytes: expected 4 or 16 each",
+                            in->source.len, in->destination.len);
+    out->source.family = in->source.len == 4 ? BL_FAMILY_IPV4 : BL_FAMILY_IPV6;
+    out->destination.family = out->source.family;
+    memcpy(out->source.bytes, in->source.data, in->source.len);
+    memcpy(out->destination.bytes, in->destination.data, in->destination.len);
+    return BL_OK;
+}
+
+/* A reason of another version is no fault: the sample still says who, when and by which class. */
+static int take_reject(const Bounceline__V1__RejectSample *in, struct bl_codec_sync_reject *out,
+                       struct bl_error_detail *detail)
+{
+    memset(out, 0, sizeof(*out));
+    if (in->time_ms < 0 || in->weight == 0 || in->source_port > UINT16_MAX || in->destination_port > UINT16_MAX ||
+        in->class_id < BL_CLASS_FIRST || in->class_id > BL_CLASS_LAST || in->denied_at >= BL_DENIED_AT_COUNT ||
+        in->worker >= BL_CODEC_SYNC_WORKERS_MAX)
+        return bl_error_set(detail, BL_EINVAL,
+                            "RejectSample: time, weight, port, class_id, denied_at or worker out of range");
+    out->time_ms = in->time_ms;
+    out->weight = in->weight;
+    out->source_port = (uint16_t)in->source_port;
+    out->destination_port = (uint16_t)in->destination_port;
+    out->class_id = (uint8_t)in->class_id;
+    out->reason = (uint8_t)bl_verdict_find_reason(in->reason);
+    out->denied_at = (uint8_t)in->denied_at;
+    out->worker = (uint8_t)in->worker;
+    return take_addresses(in, out, detail);
+}
+
+static int take_rejects(const Bounceline__V1__RejectSamples *in, struct bl_codec_sync_rejects *out,
+                        struct bl_error_detail *detail)
+{
+    int error = BL_OK;
+
+    if (in->n_samples > BL_CODEC_SYNC_REJECTS_MAX)
+        return bl_error_set(detail, BL_EINVAL, "RejectSamples: %zu samples: expected at most %d", in->n_samples,
+                            BL_CODEC_SYNC_REJECTS_MAX);
+    out->n = (uint32_t)in->n_samples;
+    for (size_t i = 0; i < in->n_samples && error == BL_OK; i++)
+        error = take_reject(in->samples[i], &out->rejects[i], detail);
+    return error;
+}
+
 /* Snapshots and deltas go the other way only. */
 static int take_message(const Bounceline__V1__SyncMessage *in, struct bl_codec_sync_message *out,
                         struct bl_error_detail *detail)
@@ -91,28 +139,33 @@ static int take_message(const Bounceline__V1__SyncMessage *in, struct bl_codec_s
     case BOUNCELINE__V1__SYNC_MESSAGE__BODY_REPORT:
         out->kind = BL_CODEC_SYNC_REPORT;
         return take_report(in->report, &out->report, detail);
+    case BOUNCELINE__V1__SYNC_MESSAGE__BODY_REJECTS:
+        out->kind = BL_CODEC_SYNC_REJECTS;
+        return take_rejects(in->rejects, &out->rejects, detail);
     case BOUNCELINE__V1__SYNC_MESSAGE__BODY_REFUSAL:
         out->kind = BL_CODEC_SYNC_REFUSAL;
         out->refusal = (uint32_t)in->refusal->reason;
         (void)bl_error_set(&out->detail, BL_OK, "%s", in->refusal->detail);
         return BL_OK;
     default:
-        return bl_error_set(detail, BL_EINVAL, "SyncMessage: expected a hello, ack, report or refusal");
+        return bl_error_set(detail, BL_EINVAL, "SyncMessage: expected a hello, ack, report, rejects or refusal");
     }
 }
 
 int bl_codec_sync_decode(const uint8_t *data, size_t length, struct bl_codec_sync_message *out,
                          struct bl_error_detail *detail)
 {
-    /* The largest that a data plane may say is a report; what only the control plane sends is refused by its kind. */
+    /* The largest that a data plane may say are rejects; what only the control plane sends is refused by its kind. */
     static const struct bl_wire_limits limits = {
-        .message_bytes_max = 64 << 10, .memory_bytes_max = 256 << 10, .repeats_max = BL_CODEC_SYNC_COUNTERS_MAX};
+        .message_bytes_max = 64 << 10, .memory_bytes_max = 256 << 10, .repeats_max = BL_CODEC_SYNC_REJECTS_MAX};
     ProtobufCMessage *message = NULL;
     int error = bl_wire_decode(&bounceline__v1__sync_message__descriptor, data, length, &limits, &message, detail);
 
     if (error != BL_OK)
         return error;
-    memset(out, 0, sizeof(*out));
+    /* Rejects are written whole where they are counted: there is nothing to clear for an acknowledgement. */
+    memset(out, 0, offsetof(struct bl_codec_sync_message, rejects));
+    memset(&out->report, 0, sizeof(out->report));
     error = take_message((const Bounceline__V1__SyncMessage *)message, out, detail);
     bl_wire_free(message);
     return error;

@@ -11,6 +11,7 @@
 #include "bounceline/class.h"
 #include "bounceline/digest.h"
 #include "bounceline/error.h"
+#include "bounceline/verdict.h"
 #include "controlplane/codec.h"
 #include "controlplane/list_state.h"
 
@@ -19,6 +20,7 @@ enum {
     BL_CODEC_SYNC_COUNTER_MAX = 48, /**< of a counter's name, with NUL */
     BL_CODEC_SYNC_WORKERS_MAX = 64,
     BL_CODEC_SYNC_COUNTERS_MAX = 128,
+    BL_CODEC_SYNC_REJECTS_MAX = 256,   /**< in one frame */
     BL_CODEC_SYNC_ENTRIES_MAX = 49152, /**< in one frame: with all classes it stays under 1 MiB */
 };
 
@@ -37,6 +39,7 @@ enum bl_codec_sync_kind {
     BL_CODEC_SYNC_ACK,
     BL_CODEC_SYNC_REPORT,
     BL_CODEC_SYNC_REFUSAL,
+    BL_CODEC_SYNC_REJECTS,
 };
 
 struct bl_codec_sync_worker {
@@ -64,6 +67,25 @@ struct bl_codec_sync_report {
     struct bl_codec_sync_counter counters[BL_CODEC_SYNC_COUNTERS_MAX];
 };
 
+/** A sample of what a worker rejected. Every value is in its range. */
+struct bl_codec_sync_reject {
+    int64_t time_ms;
+    uint64_t weight; /**< at least 1 */
+    struct bl_address source;
+    struct bl_address destination; /**< of the same family */
+    uint16_t source_port;
+    uint16_t destination_port;
+    uint8_t class_id;  /**< BL_CLASS_FIRST..BL_CLASS_LAST */
+    uint8_t reason;    /**< enum bl_reason; BL_REASON_COUNT: one of another version */
+    uint8_t denied_at; /**< enum bl_denied_at */
+    uint8_t worker;
+};
+
+struct bl_codec_sync_rejects {
+    uint32_t n;
+    struct bl_codec_sync_reject rejects[BL_CODEC_SYNC_REJECTS_MAX];
+};
+
 /** A message from a data plane. Which fields count depends on the kind. */
 struct bl_codec_sync_message {
     enum bl_codec_sync_kind kind;
@@ -76,7 +98,10 @@ struct bl_codec_sync_message {
     struct bl_digest digest;              /**< hello, ack */
     uint32_t refusal;                     /**< refusal: enum bl_codec_sync_refusal, or any other number */
     struct bl_error_detail detail;        /**< refusal: what it said, cut */
-    struct bl_codec_sync_report report;   /**< report */
+    union {
+        struct bl_codec_sync_report report;   /**< report */
+        struct bl_codec_sync_rejects rejects; /**< rejects */
+    };
 };
 
 /** @return 0, BL_EINVAL, BL_ETOOBIG or BL_ENOMEM. A hello of an unknown protocol version decodes when its fields are

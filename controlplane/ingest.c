@@ -10,6 +10,7 @@
 #include <grpc/support/alloc.h>
 #include <grpc/support/log.h>
 
+#include "controlplane/ask_rejects.h"
 #include "controlplane/call.h"
 #include "controlplane/clock.h"
 #include "controlplane/notice.h"
@@ -81,6 +82,10 @@ static bool find_method(const grpc_slice *path, enum bl_authorize_method *method
         *method = BL_AUTHORIZE_LOOKUP;
     else if (path_is(path, "/bounceline.v1.ListControl/GetStatus"))
         *method = BL_AUTHORIZE_GET_STATUS;
+    else if (path_is(path, "/bounceline.v1.ListControl/ListRejects"))
+        *method = BL_AUTHORIZE_LIST_REJECTS;
+    else if (path_is(path, "/bounceline.v1.ListControl/GetTop"))
+        *method = BL_AUTHORIZE_GET_TOP;
     else
         return false;
     return true;
@@ -181,7 +186,7 @@ static int handle_apply(struct bl_ingest *ingest, struct bl_call *call, const ui
 
 /* Under the state's read lock: the layers' strings are the state's. */
 static int encode_lookup_locked(struct bl_ingest *ingest, const struct bl_prefix *prefix, struct bl_list_layer *layers,
-                                struct bl_codec_bytes *response)
+                                struct bl_rejects_item *hits, struct bl_codec_bytes *response)
 {
     const struct bl_list_state *state = ingest->parts.store->state;
     struct bl_codec_lookup lookup = {.prefix = *prefix, .layers = layers};
@@ -192,6 +197,10 @@ static int encode_lookup_locked(struct bl_ingest *ingest, const struct bl_prefix
     lookup.epoch = bl_list_state_epoch(state);
     lookup.serial = bl_list_state_serial(state);
     lookup.enforced_serial = bl_publish_reached(ingest->parts.publish, lookup.serial, &lookup.reached);
+    for (size_t i = 0; i < lookup.n_layers; i++)
+        if (layers[i].kind == BL_EFFECT_LIST)
+            bl_rejects_hits(ingest->parts.rejects, &layers[i].prefix, layers[i].attributes.source, &hits[i]);
+    lookup.hits = hits;
     return bl_codec_client_encode_lookup(&lookup, response);
 }
 
@@ -201,6 +210,7 @@ static int handle_lookup(struct bl_ingest *ingest, struct bl_call *call, const u
 {
     struct bl_store *store = ingest->parts.store;
     struct bl_list_layer *layers;
+    struct bl_rejects_item *hits;
     struct bl_codec_bytes response;
     struct bl_prefix prefix;
     char text[128];
@@ -211,11 +221,14 @@ static int handle_lookup(struct bl_ingest *ingest, struct bl_call *call, const u
     if (error != BL_OK)
         return error;
     layers = calloc(BL_LIST_LAYERS_MAX, sizeof(*layers));
-    if (layers == NULL)
-        return BL_ENOMEM;
-    (void)pthread_rwlock_rdlock(&store->lock);
-    error = encode_lookup_locked(ingest, &prefix, layers, &response);
-    (void)pthread_rwlock_unlock(&store->lock);
+    hits = calloc(BL_LIST_LAYERS_MAX, sizeof(*hits));
+    error = BL_ENOMEM;
+    if (layers != NULL && hits != NULL) {
+        (void)pthread_rwlock_rdlock(&store->lock);
+        error = encode_lookup_locked(ingest, &prefix, layers, hits, &response);
+        (void)pthread_rwlock_unlock(&store->lock);
+    }
+    free(hits);
     free(layers);
     if (error == BL_OK)
         bl_call_answer(call, &response);
@@ -246,10 +259,25 @@ static int handle_get_status(struct bl_ingest *ingest, struct bl_call *call, con
     bl_list_state_count(store->state, &status.counts);
     (void)pthread_rwlock_unlock(&store->lock);
     status.enforced_serial = bl_publish_reached(ingest->parts.publish, status.durable_serial, &reached);
+    bl_rejects_count(ingest->parts.rejects, &status.rejects);
     status.dataplanes = planes;
     status.n_dataplanes = bl_publish_status(ingest->parts.publish, planes, bl_clock_monotonic_ms());
     error = bl_codec_client_encode_status(&status, &response);
     free(planes);
+    if (error == BL_OK)
+        bl_call_answer(call, &response);
+    return error;
+}
+
+static int handle_rejects(struct bl_ingest *ingest, struct bl_call *call, const uint8_t *data, size_t length,
+                          struct bl_error_detail *detail)
+{
+    struct bl_codec_bytes response;
+    int error = call->method == BL_AUTHORIZE_GET_TOP
+                    ? bl_ask_rejects_top(ingest->parts.rejects, data, length, &response, detail)
+                    : bl_ask_rejects_list(ingest->parts.rejects, ingest->parts.store->settings->ipv6_unit, data, length,
+                                          &response, detail);
+
     if (error == BL_OK)
         bl_call_answer(call, &response);
     return error;
@@ -263,6 +291,9 @@ static int handle_method(struct bl_ingest *ingest, struct bl_call *call, const u
         return handle_apply(ingest, call, data, length, detail);
     case BL_AUTHORIZE_LOOKUP:
         return handle_lookup(ingest, call, data, length, detail);
+    case BL_AUTHORIZE_LIST_REJECTS:
+    case BL_AUTHORIZE_GET_TOP:
+        return handle_rejects(ingest, call, data, length, detail);
     default:
         return handle_get_status(ingest, call, data, length, detail);
     }

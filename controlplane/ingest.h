@@ -1,8 +1,8 @@
 /** @file ingest.h
  * The gRPC server: calls in, answers out (listen → ingest → authorize → writer | the list state; publish → ingest).
  *
- * Apply goes to the writer and, with wait = ENFORCED, from there to publish; Lookup and GetStatus are answered on the
- * spot, under the list state's read lock. What is declared but not there yet is UNIMPLEMENTED. Bounded: calls in flight
+ * Apply goes to the writer and, with wait = ENFORCED, from there to publish; Lookup, GetStatus, ListRejects and GetTop
+ * are answered on the spot, the first two under the list state's read lock. What is declared but not there yet is UNIMPLEMENTED. Bounded: calls in flight
  * (BL_INGEST_CALLS_MAX, above that RESOURCE_EXHAUSTED), bytes a message (32 MiB), bytes queued (writer.h).
  *
  * A caller is known by its connection (peers.h) and asked for before its message is read. Threads: two of its own on
@@ -13,6 +13,7 @@
 #include "controlplane/authorize.h"
 #include "controlplane/peers.h"
 #include "controlplane/publish.h"
+#include "controlplane/rejects.h"
 #include "controlplane/store.h"
 #include "controlplane/writer.h"
 
@@ -25,6 +26,7 @@ struct bl_ingest_parts {
     struct bl_store *store;
     struct bl_writer *writer;
     struct bl_publish *publish;
+    struct bl_rejects *rejects;
     const struct bl_peers *peers;
     const struct bl_authorize *authorize;
 };

@@ -78,6 +78,7 @@ struct program {
     struct bl_peers *peers;
     struct bl_authorize *authorize;
     struct bl_publish *publish;
+    struct bl_rejects *rejects;
     struct bl_writer *writer;
     struct bl_ingest *ingest;
     struct bl_sync_server *sync_server;
@@ -148,15 +149,19 @@ static int start_threads(struct program *program, struct bl_error_detail *detail
                                   bl_list_state_digest(state));
 
     if (error == BL_OK)
+        error = bl_rejects_create(&program->rejects, &program->store, detail);
+    if (error == BL_OK)
         error = bl_writer_create(&program->writer, &program->store, program->publish);
     if (error == BL_OK)
-        error =
-            bl_sync_server_create(&program->sync_server, program->sync_listening, program->publish, &program->store);
+        error = bl_sync_server_create(&program->sync_server, program->sync_listening,
+                                      &(struct bl_sync_parts){program->publish, &program->store, program->rejects});
     if (error == BL_OK)
         error = bl_ingest_create(&program->ingest,
                                  &(struct bl_ingest_parts){&program->store, program->writer, program->publish,
-                                                           program->peers, program->authorize});
-    return error == BL_OK ? BL_OK : bl_error_set(detail, error, "can't start: %s", bl_error_text(error));
+                                                           program->rejects, program->peers, program->authorize});
+    if (error == BL_OK || detail->text[0] != '\0')
+        return error;
+    return bl_error_set(detail, error, "can't start: %s", bl_error_text(error));
 }
 
 /* What fails here ends the program: the kernel cleans up. */
@@ -241,6 +246,7 @@ static void stop(struct program *program)
     bl_sync_server_free(program->sync_server);
     bl_listen_close(program->sync_listening, settings->sync_socket);
     bl_ingest_free(program->ingest);
+    bl_rejects_free(program->rejects);
     bl_publish_free(program->publish);
     bl_store_close(&program->store);
     bl_authorize_free(program->authorize);

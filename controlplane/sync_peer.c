@@ -35,6 +35,7 @@ struct bl_sync_peer {
     enum peer_state state;
     struct bl_publish *publish;
     struct bl_store *store;
+    struct bl_rejects *rejects;
     struct bl_publish_plane *plane;
     char name[BL_CODEC_SYNC_NAME_MAX];
 
@@ -56,8 +57,7 @@ struct bl_sync_peer {
     uint8_t input[INPUT_BYTES_MAX];
 };
 
-int bl_sync_peer_create(struct bl_sync_peer **out, int descriptor, struct bl_publish *publish, struct bl_store *store,
-                        int64_t now_ms)
+int bl_sync_peer_create(struct bl_sync_peer **out, int descriptor, const struct bl_sync_parts *parts, int64_t now_ms)
 {
     struct bl_sync_peer *peer = calloc(1, sizeof(*peer));
 
@@ -66,8 +66,9 @@ int bl_sync_peer_create(struct bl_sync_peer **out, int descriptor, struct bl_pub
         return BL_ENOMEM;
     }
     peer->descriptor = descriptor;
-    peer->publish = publish;
-    peer->store = store;
+    peer->publish = parts->publish;
+    peer->store = parts->store;
+    peer->rejects = parts->rejects;
     peer->progress_ms = now_ms;
     *out = peer;
     return BL_OK;
@@ -274,6 +275,9 @@ static int handle_message(struct bl_sync_peer *peer, const struct bl_codec_sync_
     case BL_CODEC_SYNC_ACK:
         if (message->epoch == bl_publish_epoch(peer->publish))
             settle_point(peer, message->serial, &message->digest, now_ms);
+        return BL_OK;
+    case BL_CODEC_SYNC_REJECTS:
+        bl_rejects_push(peer->rejects, peer->name, &message->rejects);
         return BL_OK;
     default:
         handle_report(peer, &message->report, now_ms);

@@ -4,6 +4,7 @@
  *   hello → refused, or: its serial is the last or in the ring → deltas from there; else a snapshot, then deltas
  *   ack   → must be of a point that was sent, with that point's digest; else the digest mismatch is counted and a
  *           snapshot sent
+ *   rejects → handed on; nobody waits for what becomes of them
  *   report → kept; its digest is held against the acknowledged point as well, and it stands for an ack that is due
  *
  * A hello says what a data plane holds, not that every worker enforces it: only acks and reports say that.
@@ -14,6 +15,7 @@
 #define BL_SYNC_PEER_H
 
 #include "controlplane/publish.h"
+#include "controlplane/rejects.h"
 #include "controlplane/store.h"
 
 enum {
@@ -23,9 +25,15 @@ enum {
 
 struct bl_sync_peer;
 
+/** What a peer needs; all borrowed. */
+struct bl_sync_parts {
+    struct bl_publish *publish;
+    struct bl_store *store;
+    struct bl_rejects *rejects;
+};
+
 /** Takes over @p descriptor in any case. @return 0 or BL_ENOMEM. */
-int bl_sync_peer_create(struct bl_sync_peer **out, int descriptor, struct bl_publish *publish, struct bl_store *store,
-                        int64_t now_ms);
+int bl_sync_peer_create(struct bl_sync_peer **out, int descriptor, const struct bl_sync_parts *parts, int64_t now_ms);
 void bl_sync_peer_free(struct bl_sync_peer *peer);
 
 int bl_sync_peer_descriptor(const struct bl_sync_peer *peer);

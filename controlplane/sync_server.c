@@ -21,8 +21,7 @@ struct bl_sync_server {
     pthread_t thread;
     atomic_bool stop; /* released by free, acquired by the thread, after a wake */
     int listening;
-    struct bl_publish *publish;
-    struct bl_store *store;
+    struct bl_sync_parts parts;
     size_t n_peers;
     struct bl_sync_peer *peers[PEERS_MAX];
     struct pollfd polls[POLL_FIRST_PEER + PEERS_MAX];
@@ -54,7 +53,7 @@ static bool holder_is_dead(struct bl_sync_server *server, struct bl_sync_peer *h
     struct pollfd poll_one = {.fd = bl_sync_peer_descriptor(holder), .events = 0};
 
     return (poll(&poll_one, 1, 0) == 1 && (poll_one.revents & (POLLHUP | POLLERR)) != 0) ||
-           bl_publish_is_stale(server->publish, bl_sync_peer_plane(holder), now_ms);
+           bl_publish_is_stale(server->parts.publish, bl_sync_peer_plane(holder), now_ms);
 }
 
 /* A data plane that restarts may say hello before we saw its old connection close: then the old one goes first. */
@@ -85,8 +84,7 @@ static void accept_peers(struct bl_sync_server *server, int64_t now_ms)
     int accepted;
 
     while (server->n_peers < PEERS_MAX && (accepted = bl_listen_accept(server->listening, &uid)) >= 0)
-        if (bl_sync_peer_create(&server->peers[server->n_peers], accepted, server->publish, server->store, now_ms) ==
-            BL_OK)
+        if (bl_sync_peer_create(&server->peers[server->n_peers], accepted, &server->parts, now_ms) == BL_OK)
             server->n_peers++;
 }
 
@@ -117,7 +115,8 @@ static int wait_for_events(struct bl_sync_server *server, int64_t due_ms)
 
     if (due_ms != INT64_MAX && timeout < 0)
         timeout = 0;
-    server->polls[POLL_WAKE] = (struct pollfd){.fd = bl_publish_wake_descriptor(server->publish), .events = POLLIN};
+    server->polls[POLL_WAKE] =
+        (struct pollfd){.fd = bl_publish_wake_descriptor(server->parts.publish), .events = POLLIN};
     /* With all places taken, who comes waits in the backlog. */
     server->polls[POLL_LISTENING] =
         (struct pollfd){.fd = server->n_peers < PEERS_MAX ? server->listening : -1, .events = POLLIN};
@@ -152,14 +151,14 @@ static void *run(void *context)
     while (!atomic_load_explicit(&server->stop, memory_order_acquire)) {
         int64_t now_ms = bl_clock_monotonic_ms();
         int64_t due_ms = write_peers(server, now_ms);
-        int64_t deadline_ms = bl_publish_expire(server->publish, now_ms, false);
+        int64_t deadline_ms = bl_publish_expire(server->parts.publish, now_ms, false);
         size_t n_polled = server->n_peers;
 
         if (wait_for_events(server, deadline_ms < due_ms ? deadline_ms : due_ms) <= 0)
             continue;
         now_ms = bl_clock_monotonic_ms();
         if (server->polls[POLL_WAKE].revents != 0)
-            bl_publish_wake_clear(server->publish);
+            bl_publish_wake_clear(server->parts.publish);
         /* The old before the new: a name may just have become free. */
         read_peers(server, n_polled, now_ms);
         if (server->polls[POLL_LISTENING].revents != 0)
@@ -168,16 +167,14 @@ static void *run(void *context)
     return NULL;
 }
 
-int bl_sync_server_create(struct bl_sync_server **out, int listening, struct bl_publish *publish,
-                          struct bl_store *store)
+int bl_sync_server_create(struct bl_sync_server **out, int listening, const struct bl_sync_parts *parts)
 {
     struct bl_sync_server *server = calloc(1, sizeof(*server));
 
     if (server == NULL)
         return BL_ENOMEM;
     server->listening = listening;
-    server->publish = publish;
-    server->store = store;
+    server->parts = *parts;
     atomic_init(&server->stop, false);
     if (pthread_create(&server->thread, NULL, run, server) != 0) {
         free(server);
@@ -190,7 +187,7 @@ int bl_sync_server_create(struct bl_sync_server **out, int listening, struct bl_
 void bl_sync_server_free(struct bl_sync_server *server)
 {
     atomic_store_explicit(&server->stop, true, memory_order_release);
-    bl_publish_wake(server->publish);
+    bl_publish_wake(server->parts.publish);
     (void)pthread_join(server->thread, NULL);
     while (server->n_peers != 0)
         remove_peer(server, server->peers[0]);

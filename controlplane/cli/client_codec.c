@@ -213,6 +213,9 @@ static struct bl_layer read_layer(const Bounceline__V1__Layer *wire)
         .serial = wire->serial,
         .effective = wire->effective != 0,
         .suppressed = wire->suppressed != 0,
+        .n_hits = wire->n_hits,
+        .hits_error = wire->hits_error,
+        .last_hit_ms = wire->last_hit_ms,
     };
 }
 
@@ -321,9 +324,13 @@ int bl_client_codec_decode_status(const uint8_t *data, size_t length, struct bl_
         .uptime_ms = wire->uptime_ms,
         .n_classes = wire->n_classes,
         .dataplanes = make_array(wire->n_dataplanes, sizeof(*status.dataplanes)),
+        .counters = make_array(wire->n_counters, sizeof(*status.counters)),
         .message = message,
     };
-    error = status.dataplanes == NULL ? BL_ENOMEM : BL_OK;
+    error = status.dataplanes == NULL || status.counters == NULL ? BL_ENOMEM : BL_OK;
+    for (size_t i = 0; error == BL_OK && i < wire->n_counters; i++)
+        status.counters[status.n_counters++] =
+            (struct bl_status_counter){wire->counters[i]->name, wire->counters[i]->value};
     /* n_dataplanes counts the one that failed as well: its arrays are freed with the rest. */
     for (size_t i = 0; error == BL_OK && i < wire->n_dataplanes; i++) {
         error = read_dataplane(wire->dataplanes[i], &status.dataplanes[i]);
@@ -344,6 +351,7 @@ void bl_client_codec_free_status(struct bl_status *status)
         free(status->dataplanes[i].counters);
     }
     free(status->dataplanes);
+    free(status->counters);
     bl_wire_free(status->message);
     *status = (struct bl_status){0};
 }

@@ -66,6 +66,9 @@ struct bl_layer {
     uint64_t serial;
     bool effective;
     bool suppressed;
+    uint64_t n_hits; /**< of a listing: at most so many, of which hits_error may not be its own */
+    uint64_t hits_error;
+    int64_t last_hit_ms; /**< 0: none that was counted */
 };
 
 /** LookupResponse. */
@@ -135,6 +138,8 @@ struct bl_status {
     uint32_t n_classes;
     struct bl_status_dataplane *dataplanes;
     size_t n_dataplanes;
+    struct bl_status_counter *counters; /**< the control plane's own */
+    size_t n_counters;
     void *message;
 };
 

@@ -5,7 +5,9 @@
 
 #include "controlplane/cli/import.h"
 #include "controlplane/cli/lookup.h"
+#include "controlplane/cli/rejects.h"
 #include "controlplane/cli/status.h"
+#include "controlplane/cli/top.h"
 #include "controlplane/cli/update.h"
 
 #define OPTION_CODE \
@@ -43,6 +45,16 @@ static const struct argp_option delist_options[] = {
 static const struct argp_option exempt_options[] = {OPTION_REASON, OPTION_FOR, {0}};
 static const struct argp_option import_options[] = {OPTION_CODE,   OPTION_REASON, OPTION_FOR, OPTION_SOURCE,
                                                     OPTION_ACTION, OPTION_FORCE,  {0}};
+static const struct argp_option rejects_options[] = {
+    {"follow", BL_OPTION_FOLLOW, NULL, 0, "go on, and show rejects as they happen, until interrupted", 1},
+    {"all", BL_OPTION_ALL, NULL, 0, "also what came before the end: SYN, greeting, commands, malformed segments", 1},
+    {"since", BL_OPTION_SINCE, "DURATION", 0, "not older than 90s, 15m, 12h (else as old as they are kept)", 1},
+    {"limit", BL_OPTION_LIMIT, "N", 0, "at most the last N, 1..10000 (else 100; with --follow 10, to begin with)", 1},
+    {0}};
+static const struct argp_option top_options[] = {
+    {"listings", BL_OPTION_LISTINGS, NULL, 0, "the listings with most rejects (else the sources)", 1},
+    {"limit", BL_OPTION_LIMIT, "N", 0, "at most N, 1..1024 (else 20)", 1},
+    {0}};
 static const struct argp_option status_options[] = {
     {"all", BL_OPTION_ALL, NULL, 0, "show the counters that are zero, too", 1}, {0}};
 
@@ -125,8 +137,10 @@ const struct bl_command bl_command_table[] = {
             "listed.\v"
             "--json prints one object: lookups (of prefix, listed, code, action, class_id, epoch (hex), serial, "
             "enforced_serial, dataplanes_enforced, dataplanes_connected and layers, each of kind, prefix, source, "
-            "code, reason, observed_at_ms, expires_at_ms (0: never), self_service, action, actor, serial, effective "
-            "and suppressed) and exit_code. kind is exemption, operator_listing, listing or delist. A failure prints "
+            "code, reason, observed_at_ms, expires_at_ms (0: never), self_service, action, actor, serial, effective, "
+            "suppressed, n_hits, hits_error and last_hit_ms: a listing's rejects since the control plane started, by "
+            "samples, as `top --listings` counts them) and exit_code. kind is exemption, operator_listing, listing or "
+            "delist. A failure prints "
             "error and exit_code.\n",
         .arguments_min = 1,
         .arguments_max = 1024,
@@ -158,6 +172,47 @@ const struct bl_command bl_command_table[] = {
         .run = bl_import_run,
     },
     {
+        .name = "rejects",
+        .summary = "what was rejected, when, by which listing",
+        .arguments = "[ADDRESS]",
+        .help =
+            "Shows the last rejects, of ADDRESS (or prefix) or of all: when, from whom, for whom, what it met and at "
+            "which stage, and which listing is behind it. Times are UTC. Exit code 1 says that there is none.\v"
+            "Rejects are samples: up to dataplane.reject_samples_per_s a worker of each kind there is one for each "
+            "event; above that \"one of N\" says how many of its kind a line stands for. The last "
+            "controlplane.rejects_kept are kept in memory, until the control plane ends; all of them are in "
+            "controlplane.rejects_file, where there is one.\n"
+            "\n"
+            "--follow survives a restart of the control plane, and ends with 0 when it is interrupted.\n"
+            "\n"
+            "--json prints one object: rejects (of id, time_ms, source, source_port, destination, destination_port, "
+            "reason (a counter of `status`), denied_at (RCPT, MAIL, STARTTLS, other; empty: no 550), code, action, "
+            "listing, listing_source (empty: no longer listed so), dataplane, worker, weight (events that it stands "
+            "for) and class_id) and exit_code. With --follow it prints each reject as an object of its own line.\n",
+        .options = rejects_options,
+        .arguments_min = 0,
+        .arguments_max = 1,
+        .takes_prefixes = true,
+        .run = bl_cli_rejects_run,
+    },
+    {
+        .name = "top",
+        .summary = "the sources, or listings, with most rejects",
+        .arguments = "",
+        .help =
+            "Shows which sources were rejected most (the 550, drops and resets) since the control plane started.\v"
+            "Counted by a Space-Saving sketch (Metwally, Agrawal, El Abbadi 2005) of 1024 entries over the samples' "
+            "weights. Of N events in all, nobody is shown with more than N/1024 too many, each line says how many of "
+            "its events may not be its own, and whoever has more than N/1024 is counted.\n"
+            "\n"
+            "--json prints one object: kind (sources, listings), n_events, n_counted, since_ms, entries (of prefix, "
+            "source (a listing's), n_events, error and last_ms) and exit_code.\n",
+        .options = top_options,
+        .arguments_min = 0,
+        .arguments_max = 0,
+        .run = bl_cli_top_run,
+    },
+    {
         .name = "status",
         .summary = "serials, data planes, workers, digests, counters",
         .arguments = "",
@@ -170,7 +225,9 @@ const struct bl_command bl_command_table[] = {
             "--json prints one object: version, epoch (hex), durable_serial, enforced_serial, digest (hex), "
             "n_listings, "
             "n_exemptions, n_delists, n_effective_ipv4, n_effective_ipv6, n_classes, uptime_ms, write_fault (empty: "
-            "writes are taken), exit_code and dataplanes, each of name, version, connected, epoch, serial, digest, "
+            "writes are taken), exit_code, counters (rejects_taken, rejects_lost, rejects_file_lines, "
+            "rejects_file_lost) and "
+            "dataplanes, each of name, version, connected, epoch, serial, digest, "
             "digest_agrees "
             "(null: not at the same serial), replicas_agree (null likewise), n_entries_ipv4, n_entries_ipv6, age_ms, "
             "n_resyncs, n_digest_mismatches, workers (of worker, serial, checksum (hex), rx_packets, tx_packets) and "

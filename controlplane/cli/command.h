@@ -24,6 +24,10 @@ enum {
     BL_OPTION_ACTION,
     BL_OPTION_FORCE,
     BL_OPTION_ALL,
+    BL_OPTION_FOLLOW,
+    BL_OPTION_SINCE,
+    BL_OPTION_LIMIT,
+    BL_OPTION_LISTINGS,
 };
 
 /** Longest reason in bytes (list_control.proto). */

@@ -64,6 +64,10 @@ static void show_layer(const struct bl_layer *layer)
     }
     (void)fputs(", ends ", stdout);
     bl_text_put_time(stdout, layer->expires_at_ms);
+    if (layer->last_hit_ms != 0) {
+        (void)printf(", %" PRIu64 " hits, last ", layer->n_hits);
+        bl_text_put_time(stdout, layer->last_hit_ms);
+    }
     if (layer->reason[0] != '\0') {
         (void)fputs(": ", stdout);
         bl_text_put(stdout, layer->reason);
@@ -97,6 +101,9 @@ static void layer_json(struct bl_json *json, const struct bl_layer *layer)
     bl_json_put_uint(json, "serial", layer->serial);
     bl_json_put_bool(json, "effective", layer->effective);
     bl_json_put_bool(json, "suppressed", layer->suppressed);
+    bl_json_put_uint(json, "n_hits", layer->n_hits);
+    bl_json_put_uint(json, "hits_error", layer->hits_error);
+    bl_json_put_int(json, "last_hit_ms", layer->last_hit_ms);
     bl_json_end_object(json);
 }
 

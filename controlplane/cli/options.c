@@ -118,6 +118,18 @@ static uint32_t parse_code(const char *text, struct argp_state *state)
     return (uint32_t)code;
 }
 
+/* What one answer may hold: the server's limits (list_control.proto). */
+static uint32_t parse_limit(const char *text, const struct bl_command *command, struct argp_state *state)
+{
+    unsigned long max = command->takes_prefixes ? 10000 : 1024;
+    char *end;
+    unsigned long limit = strtoul(text, &end, 10);
+
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || limit < 1 || limit > max)
+        refuse(state, "--limit '%.40s': expected a number of 1..%lu", text, max);
+    return (uint32_t)limit;
+}
+
 static uint8_t parse_action(const char *text, struct argp_state *state)
 {
     for (uint8_t action = BL_ACTION_REJECT; action <= BL_ACTION_MONITOR; action++)
@@ -183,6 +195,18 @@ static error_t parse_command(int key, char *argument, struct argp_state *state)
         return 0;
     case BL_OPTION_ALL:
         options->all = true;
+        return 0;
+    case BL_OPTION_FOLLOW:
+        options->follow = true;
+        return 0;
+    case BL_OPTION_LISTINGS:
+        options->listings = true;
+        return 0;
+    case BL_OPTION_SINCE:
+        options->since_ms = parse_duration("--since", argument, BL_DURATION_MAX_MS, state);
+        return 0;
+    case BL_OPTION_LIMIT:
+        options->limit = parse_limit(argument, options->command, state);
         return 0;
     case ARGP_KEY_ARG:
         add_argument(argument, options, state);

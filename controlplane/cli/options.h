@@ -37,6 +37,10 @@ struct bl_options {
     int64_t for_ms;
     bool force;
     bool all;
+    bool follow;
+    bool listings;
+    int64_t since_ms; /**< not older than so much */
+    uint32_t limit;
     char **arguments; /**< owned */
     size_t n_arguments;
 };

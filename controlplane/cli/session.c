@@ -173,6 +173,44 @@ int bl_session_status(struct bl_session *session, struct bl_status *out, struct 
     return answer_error(error, detail);
 }
 
+int bl_session_rejects(struct bl_session *session, const struct bl_rejects_request *question,
+                       struct bl_rejects_page *out, struct bl_error_detail *detail)
+{
+    uint8_t *request;
+    uint8_t *response;
+    size_t request_length;
+    size_t response_length;
+    int error = bl_client_codec_encode_rejects(question, &request, &request_length, detail);
+
+    if (error == BL_OK)
+        error = exchange(session, BL_CLIENT_CODEC_LIST_REJECTS, request, request_length, &response, &response_length,
+                         detail);
+    if (error != BL_OK)
+        return error;
+    error = bl_client_codec_decode_rejects(response, response_length, out, detail);
+    free(response);
+    return answer_error(error, detail);
+}
+
+int bl_session_top(struct bl_session *session, bool listings, uint32_t limit, struct bl_top *out,
+                   struct bl_error_detail *detail)
+{
+    uint8_t *request;
+    uint8_t *response;
+    size_t request_length;
+    size_t response_length;
+    int error = bl_client_codec_encode_top(listings, limit, &request, &request_length, detail);
+
+    if (error == BL_OK)
+        error =
+            exchange(session, BL_CLIENT_CODEC_GET_TOP, request, request_length, &response, &response_length, detail);
+    if (error != BL_OK)
+        return error;
+    error = bl_client_codec_decode_top(response, response_length, out, detail);
+    free(response);
+    return answer_error(error, detail);
+}
+
 /* What is not known to be a refusal is unavailability: a script retries the second and must not retry the first. */
 enum bl_exit bl_session_exit(int error)
 {

@@ -7,6 +7,7 @@
 
 #include "bounceline/error.h"
 #include "controlplane/cli/client_codec.h"
+#include "controlplane/cli/client_codec_rejects.h"
 #include "controlplane/cli/json.h"
 #include "controlplane/cli/options.h"
 
@@ -34,6 +35,10 @@ int bl_session_apply(struct bl_session *session, struct bl_batch *batch, struct 
 int bl_session_lookup(struct bl_session *session, const char *prefix, struct bl_lookup *out,
                       struct bl_error_detail *detail);
 int bl_session_status(struct bl_session *session, struct bl_status *out, struct bl_error_detail *detail);
+int bl_session_rejects(struct bl_session *session, const struct bl_rejects_request *request,
+                       struct bl_rejects_page *out, struct bl_error_detail *detail);
+int bl_session_top(struct bl_session *session, bool listings, uint32_t limit, struct bl_top *out,
+                   struct bl_error_detail *detail);
 
 /** BL_EXIT_REFUSED for a refusal, BL_EXIT_UNAVAILABLE for everything that says nothing about the request. */
 enum bl_exit bl_session_exit(int error);

@@ -105,10 +105,10 @@ static void show_workers(const struct bl_status_dataplane *dataplane)
 }
 
 /* In the data plane's order, which is the order in which a packet meets the reasons (verdict.h). */
-static void show_counters(const struct bl_status_dataplane *dataplane, bool all)
+static void show_counters(const struct bl_status_counter *counters, size_t n, bool all)
 {
-    for (size_t i = 0; i < dataplane->n_counters; i++) {
-        const struct bl_status_counter *counter = &dataplane->counters[i];
+    for (size_t i = 0; i < n; i++) {
+        const struct bl_status_counter *counter = &counters[i];
 
         if (counter->value == 0 && !all)
             continue;
@@ -139,7 +139,7 @@ static void show_dataplane(const struct bl_status *status, const struct bl_statu
     (void)printf("  resyncs      %" PRIu64 ", digest mismatches %" PRIu64 "\n", dataplane->n_resyncs,
                  dataplane->n_digest_mismatches);
     show_workers(dataplane);
-    show_counters(dataplane, all);
+    show_counters(dataplane->counters, dataplane->n_counters, all);
 }
 
 /* null is no disagreement: an alarm on "false" must not ring at every update. */
@@ -205,6 +205,10 @@ static void show_json(const struct bl_status *status)
     bl_json_put_uint(&json, "n_classes", status->n_classes);
     bl_json_put_uint(&json, "uptime_ms", status->uptime_ms);
     bl_json_put_text(&json, "write_fault", status->write_fault);
+    bl_json_begin_object(&json, "counters");
+    for (size_t i = 0; i < status->n_counters; i++)
+        bl_json_put_uint(&json, status->counters[i].name, status->counters[i].value);
+    bl_json_end_object(&json);
     bl_json_begin_array(&json, "dataplanes");
     for (size_t i = 0; i < status->n_dataplanes; i++)
         dataplane_json(&json, status, &status->dataplanes[i]);
@@ -231,6 +235,7 @@ int bl_status_run(const struct bl_options *options)
         show_json(&status);
     } else {
         show_controlplane(&status);
+        show_counters(status.counters, status.n_counters, options->all);
         for (size_t i = 0; i < status.n_dataplanes; i++)
             show_dataplane(&status, &status.dataplanes[i], options->all);
     }

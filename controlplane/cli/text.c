@@ -49,3 +49,15 @@ void bl_text_put_time(FILE *out, int64_t time_ms)
     else
         (void)fputs(text, out);
 }
+
+void bl_text_put_moment(FILE *out, int64_t time_ms)
+{
+    time_t seconds = (time_t)(time_ms / 1000);
+    struct tm utc;
+    char text[32];
+
+    if (time_ms < 0 || gmtime_r(&seconds, &utc) == NULL || strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &utc) == 0)
+        (void)fprintf(out, "%" PRId64 " ms", time_ms);
+    else
+        (void)fprintf(out, "%s.%03dZ", text, (int)(time_ms % 1000));
+}

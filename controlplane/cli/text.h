@@ -16,4 +16,7 @@ void bl_text_put(FILE *out, const char *text);
 /** "2026-11-24T02:18:26Z"; "never" for 0. */
 void bl_text_put_time(FILE *out, int64_t time_ms);
 
+/** "2026-11-24 02:18:26.045Z": of an event. */
+void bl_text_put_moment(FILE *out, int64_t time_ms);
+
 #endif
