@@ -70,7 +70,10 @@ void bl_reject_ring_find(const struct bl_reject_ring *ring, const struct bl_reje
     uint64_t oldest = ring->last > ring->n_max ? ring->last - ring->n_max + 1 : 1;
     uint64_t id = query->after + 1;
 
-    *answer = (struct bl_reject_answer){0};
+    *answer = (struct bl_reject_answer){.next = query->after};
+    /* Also a cursor from nowhere: its owner must not be sent round again. */
+    if (query->after >= ring->last)
+        return;
     if (query->after == 0) {
         id = newest_from(ring, query, oldest, max);
     } else if (id < oldest) {
@@ -86,6 +89,5 @@ void bl_reject_ring_find(const struct bl_reject_ring *ring, const struct bl_reje
         }
         out[answer->n++] = *at(ring, id);
     }
-    /* Never behind what was asked: a cursor from nowhere must not send its owner round again. */
-    answer->next = answer->more || id > ring->last + 1 ? id - 1 : ring->last;
+    answer->next = answer->more ? id - 1 : ring->last;
 }

@@ -1,0 +1,315 @@
+/* Samples of rejects: whatever the budgets and the ring let through, the weights add up to the events; a flood of what
+ * can be forged crowds out nothing that can't; nothing waits. */
+#define _GNU_SOURCE /* pthread_tryjoin_np */
+#include <check.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/sampler.h"
+
+enum { RATE = 10 };
+
+static struct bl_sampler *sampler;
+static uint64_t now_ms;
+
+static void set_up(void)
+{
+    sampler = aligned_alloc(_Alignof(struct bl_sampler), sizeof(*sampler));
+    bl_sampler_init(sampler, RATE);
+    now_ms = 1790000000000;
+}
+
+static void tear_down(void)
+{
+    free(sampler);
+}
+
+static struct bl_packet packet_from(uint32_t source)
+{
+    return (struct bl_packet){.status = BL_PARSE_TCP,
+                              .family = BL_FAMILY_IPV4,
+                              .source_port = 40000,
+                              .destination_port = 25,
+                              .source_ip4 = source,
+                              .destination_ip4 = 0xc0000219};
+}
+
+static void offer(uint32_t source, enum bl_reason reason)
+{
+    const struct bl_packet packet = packet_from(source);
+    const struct bl_sample event = {
+        .time_ms = now_ms, .class_id = 7, .reason = (uint8_t)reason, .denied = BL_DENIED_AT_RCPT};
+
+    bl_sampler_offer(sampler, &packet, &event);
+}
+
+/* Takes everything out. @return the sum of the weights of one reason; *n: samples of it. */
+static uint64_t take_all(enum bl_reason reason, size_t *n)
+{
+    struct bl_sample samples[100];
+    uint64_t sum = 0;
+    size_t n_taken;
+
+    *n = 0;
+    while ((n_taken = bl_sampler_take(sampler, samples, 100)) != 0)
+        for (size_t i = 0; i < n_taken; i++) {
+            if (samples[i].reason != reason)
+                continue;
+            sum += samples[i].weight;
+            ++*n;
+        }
+    return sum;
+}
+
+START_TEST(a_sample_says_what_happened)
+{
+    struct bl_packet packet = packet_from(0xc633640a);
+    struct bl_sample event = {.time_ms = now_ms, .class_id = 7, .reason = BL_REASON_REJECT_BOUNCE};
+    struct bl_sample sample;
+
+    event.denied = BL_DENIED_AT_MAIL;
+    bl_sampler_offer(sampler, &packet, &event);
+    ck_assert_uint_eq(bl_sampler_take(sampler, &sample, 1), 1);
+    ck_assert_uint_eq(sample.time_ms, now_ms);
+    ck_assert_uint_eq(sample.weight, 1);
+    ck_assert_uint_eq(sample.family, BL_FAMILY_IPV4);
+    ck_assert_uint_eq(sample.source_ip4, 0xc633640a);
+    ck_assert_uint_eq(sample.destination_ip4, 0xc0000219);
+    ck_assert_uint_eq(sample.source_port, 40000);
+    ck_assert_uint_eq(sample.destination_port, 25);
+    ck_assert_uint_eq(sample.class_id, 7);
+    ck_assert_uint_eq(sample.reason, BL_REASON_REJECT_BOUNCE);
+    ck_assert_uint_eq(sample.denied, BL_DENIED_AT_MAIL);
+    ck_assert_uint_eq(bl_sampler_take(sampler, &sample, 1), 0);
+
+    packet.family = BL_FAMILY_IPV6;
+    packet.status = BL_PARSE_FRAGMENT;
+    packet.source_ip6 = (struct bl_ip6){0x20010db800050000, 0x10};
+    packet.destination_ip6 = (struct bl_ip6){0x20010db800250000, 0x25};
+    event.reason = BL_REASON_DROP_FRAGMENT;
+    bl_sampler_offer(sampler, &packet, &event);
+    ck_assert_uint_eq(bl_sampler_take(sampler, &sample, 1), 1);
+    ck_assert_uint_eq(sample.family, BL_FAMILY_IPV6);
+    ck_assert_uint_eq(sample.source_ip6.lo, 0x10);
+    ck_assert_uint_eq(sample.destination_ip6.hi, 0x20010db800250000);
+    /* What looks like ports in a fragment may be anything. */
+    ck_assert_uint_eq(sample.source_port, 0);
+    ck_assert_uint_eq(sample.destination_port, 0);
+}
+END_TEST
+
+START_TEST(the_budget_is_kept_and_the_weights_add_up)
+{
+    uint64_t n_events = 0;
+    uint64_t sum = 0;
+    size_t n_samples = 0;
+    size_t n;
+
+    /* 10 s of 1000 a second, then a pause and one more, which stands for what was left over. */
+    for (int i = 0; i < 10000; i++, n_events++) {
+        offer(1, BL_REASON_REJECT_SYN);
+        now_ms++;
+    }
+    sum += take_all(BL_REASON_REJECT_SYN, &n);
+    n_samples += n;
+    ck_assert_uint_ge(n_samples, 10 * RATE);
+    ck_assert_uint_le(n_samples, 11 * RATE);
+    ck_assert_uint_le(sum, n_events);
+    now_ms += 1000;
+    offer(1, BL_REASON_REJECT_SYN);
+    n_events++;
+    sum += take_all(BL_REASON_REJECT_SYN, &n);
+    ck_assert_uint_eq(n, 1);
+    ck_assert_uint_eq(sum, n_events);
+}
+END_TEST
+
+/* Below the rate every event is a sample of its own. */
+START_TEST(what_is_within_the_budget_is_told_one_by_one)
+{
+    size_t n;
+
+    for (int i = 0; i < 100; i++) {
+        offer(1, BL_REASON_REJECT_BOUNCE);
+        now_ms += 1000 / RATE;
+    }
+    ck_assert_uint_eq(take_all(BL_REASON_REJECT_BOUNCE, &n), 100);
+    ck_assert_uint_eq(n, 100);
+}
+END_TEST
+
+START_TEST(a_flood_does_not_crowd_out_the_550)
+{
+    static const enum bl_reason floods[] = {BL_REASON_REJECT_SYN, BL_REASON_DROP_ACTION, BL_REASON_DROP_CHECKSUM};
+    size_t n;
+
+    /* Nobody takes anything out meanwhile, for as long as it takes to fill what floods may fill. */
+    for (int second = 0; second < 30; second++) {
+        for (uint32_t i = 0; i < 3000; i++)
+            offer(i, floods[i % 3]);
+        now_ms += 1000;
+    }
+    for (int i = 0; i < RATE; i++)
+        offer(99, BL_REASON_REJECT_BOUNCE);
+    ck_assert_uint_eq(take_all(BL_REASON_REJECT_BOUNCE, &n), RATE);
+    ck_assert_uint_eq(n, RATE);
+}
+END_TEST
+
+/* The early stages alone could fill it in time: they leave half of it to the others. */
+START_TEST(early_stages_leave_half_of_the_ring)
+{
+    size_t n;
+
+    for (int i = 0; i < 2 * BL_SAMPLER_RING; i++) {
+        offer(1, BL_REASON_REJECT_SYN);
+        now_ms += 1000 / RATE;
+    }
+    ck_assert_uint_eq(bl_sampler_lost(sampler), 2 * BL_SAMPLER_RING - BL_SAMPLER_RING / 2);
+    for (int i = 0; i < BL_SAMPLER_RING / 2; i++) {
+        offer(2, BL_REASON_RESET_ACTION);
+        now_ms += 1000 / RATE;
+    }
+    ck_assert_uint_eq(bl_sampler_lost(sampler), 2 * BL_SAMPLER_RING - BL_SAMPLER_RING / 2);
+    ck_assert_uint_eq(take_all(BL_REASON_RESET_ACTION, &n), BL_SAMPLER_RING / 2);
+}
+END_TEST
+
+START_TEST(what_a_full_ring_loses_is_in_the_next_weight)
+{
+    enum { N = BL_SAMPLER_RING + 700 };
+    uint64_t sum;
+    size_t n;
+
+    for (int i = 0; i < N; i++) {
+        offer(1, BL_REASON_REJECT_BOUNCE);
+        now_ms += 1000 / RATE;
+    }
+    ck_assert_uint_eq(bl_sampler_lost(sampler), 700);
+    sum = take_all(BL_REASON_REJECT_BOUNCE, &n);
+    ck_assert_uint_eq(n, BL_SAMPLER_RING);
+    offer(1, BL_REASON_REJECT_BOUNCE);
+    sum += take_all(BL_REASON_REJECT_BOUNCE, &n);
+    ck_assert_uint_eq(n, 1);
+    ck_assert_uint_eq(sum, N + 1);
+}
+END_TEST
+
+START_TEST(zero_is_off)
+{
+    struct bl_sample sample;
+
+    bl_sampler_init(sampler, 0);
+    for (int i = 0; i < 100; i++, now_ms += 1000)
+        offer(1, BL_REASON_REJECT_BOUNCE);
+    ck_assert_uint_eq(bl_sampler_take(sampler, &sample, 1), 0);
+    ck_assert_uint_eq(bl_sampler_lost(sampler), 0);
+}
+END_TEST
+
+/* An hour back: the bucket goes on filling from there at once, and a jump of years fills it once. */
+START_TEST(a_clock_that_jumps_does_no_harm)
+{
+    size_t n;
+
+    for (int i = 0; i < RATE; i++)
+        offer(1, BL_REASON_REJECT_BOUNCE);
+    now_ms -= 3600 * 1000;
+    offer(1, BL_REASON_REJECT_BOUNCE);
+    (void)take_all(BL_REASON_REJECT_BOUNCE, &n);
+    ck_assert_uint_eq(n, RATE);
+    now_ms += 1000 / RATE;
+    offer(1, BL_REASON_REJECT_BOUNCE);
+    ck_assert_uint_eq(take_all(BL_REASON_REJECT_BOUNCE, &n), 2);
+    ck_assert_uint_eq(n, 1);
+    now_ms = UINT64_MAX / 2;
+    for (int i = 0; i < 5 * RATE; i++)
+        offer(1, BL_REASON_REJECT_BOUNCE);
+    (void)take_all(BL_REASON_REJECT_BOUNCE, &n);
+    ck_assert_uint_eq(n, RATE);
+}
+END_TEST
+
+START_TEST(budgets_are_by_what_can_be_forged)
+{
+    ck_assert_int_eq(bl_sampler_budget_of(BL_REASON_REJECT_BOUNCE), BL_SAMPLER_DENIED);
+    ck_assert_int_eq(bl_sampler_budget_of(BL_REASON_DROP_ACTION), BL_SAMPLER_ACTION);
+    ck_assert_int_eq(bl_sampler_budget_of(BL_REASON_RESET_ACTION), BL_SAMPLER_ACTION);
+    ck_assert_int_eq(bl_sampler_budget_of(BL_REASON_REJECT_SYN), BL_SAMPLER_EARLY);
+    ck_assert_int_eq(bl_sampler_budget_of(BL_REASON_DROP_CHECKSUM), BL_SAMPLER_EARLY);
+}
+END_TEST
+
+/* Two threads, as worker and main core: every sample whole, in order, none twice, and the weights add up. */
+enum { RACE_EVENTS = 2000000 };
+
+static void *produce(void *unused)
+{
+    (void)unused;
+    for (uint32_t i = 1; i <= RACE_EVENTS; i++) {
+        offer(i, BL_REASON_REJECT_BOUNCE);
+        if (i % 16 == 0)
+            now_ms++;
+    }
+    return NULL;
+}
+
+START_TEST(worker_and_main_core_agree)
+{
+    struct bl_sample samples[64];
+    uint64_t sum = 0;
+    uint32_t last = 0;
+    bool ended = false;
+    pthread_t worker;
+    size_t n;
+
+    bl_sampler_init(sampler, 10000);
+    ck_assert_int_eq(pthread_create(&worker, NULL, produce, NULL), 0);
+    for (;;) {
+        n = bl_sampler_take(sampler, samples, 64);
+        for (size_t i = 0; i < n; i++) {
+            /* The number of the event is its source: what lies between two samples is the second one's weight. */
+            ck_assert_uint_eq(samples[i].source_ip4 - last, samples[i].weight);
+            ck_assert_uint_eq(samples[i].destination_ip4, 0xc0000219);
+            last = samples[i].source_ip4;
+            sum += samples[i].weight;
+        }
+        if (n == 0 && ended)
+            break;
+        if (n == 0)
+            ended = pthread_tryjoin_np(worker, NULL) == 0;
+        if (n == 0 && !ended)
+            sched_yield();
+    }
+    ck_assert_uint_gt(sum, 0);
+    ck_assert_uint_eq(sum + sampler->skipped[BL_REASON_REJECT_BOUNCE], RACE_EVENTS);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("sampler");
+    TCase *tests = tcase_create("all");
+    SRunner *runner;
+    int n_failed;
+
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_test(tests, a_sample_says_what_happened);
+    tcase_add_test(tests, the_budget_is_kept_and_the_weights_add_up);
+    tcase_add_test(tests, what_is_within_the_budget_is_told_one_by_one);
+    tcase_add_test(tests, a_flood_does_not_crowd_out_the_550);
+    tcase_add_test(tests, early_stages_leave_half_of_the_ring);
+    tcase_add_test(tests, what_a_full_ring_loses_is_in_the_next_weight);
+    tcase_add_test(tests, zero_is_off);
+    tcase_add_test(tests, a_clock_that_jumps_does_no_harm);
+    tcase_add_test(tests, budgets_are_by_what_can_be_forged);
+    tcase_add_test(tests, worker_and_main_core_agree);
+    suite_add_tcase(suite, tests);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    n_failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
