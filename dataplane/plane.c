@@ -192,7 +192,7 @@ static int create_worker(struct bl_plane *plane, unsigned id, unsigned lcore, st
     worker->id = id;
     worker->lcore = lcore;
     worker->socket_id = socket_id;
-    bl_sampler_init(&worker->sampler, settings->reject_samples_per_s);
+    bl_sampler_init(&worker->sampler, settings->reject_samples_per_s, rte_get_tsc_hz());
     for (int side = 0; side < BL_SIDE_COUNT; side++) {
         const struct bl_port *port = &plane->plan->ports[side];
 

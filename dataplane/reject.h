@@ -44,7 +44,7 @@ struct bl_reply {
     uint16_t window;
     uint16_t payload_bytes;
     uint64_t cookie; /**< bl_cookie_hash of the dialogue; 0: the segment is of none */
-    uint8_t denied; /**< enum bl_denied_at; only where the reason is REJECT_BOUNCE */
+    uint8_t denied;  /**< enum bl_denied_at; only where the reason is REJECT_BOUNCE */
     char payload[BL_REJECT_PAYLOAD_MAX_IPV6];
 };
 

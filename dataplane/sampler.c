@@ -4,16 +4,16 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { TOKEN = 1000, EARLY_ROOM = BL_SAMPLER_RING / 2 };
+enum { EARLY_ROOM = BL_SAMPLER_RING / 2 };
 
 _Static_assert((BL_SAMPLER_RING & (BL_SAMPLER_RING - 1)) == 0, "positions are cut by a mask");
 
-void bl_sampler_init(struct bl_sampler *sampler, uint32_t n_per_s)
+void bl_sampler_init(struct bl_sampler *sampler, uint32_t n_per_s, uint64_t ticks_per_s)
 {
     memset(sampler, 0, sizeof(*sampler));
-    sampler->n_per_s = n_per_s;
+    sampler->off = n_per_s == 0;
     for (int i = 0; i < BL_SAMPLER_BUDGETS; i++)
-        sampler->buckets[i].tokens_milli = (uint64_t)n_per_s * TOKEN;
+        bl_bucket_init(&sampler->buckets[i], n_per_s, ticks_per_s);
 }
 
 enum bl_sampler_budget bl_sampler_budget_of(unsigned reason)
@@ -21,27 +21,6 @@ enum bl_sampler_budget bl_sampler_budget_of(unsigned reason)
     if (reason == BL_REASON_REJECT_BOUNCE)
         return BL_SAMPLER_DENIED;
     return bl_verdict_is_final(reason) ? BL_SAMPLER_ACTION : BL_SAMPLER_EARLY;
-}
-
-/* @return false when there is none. */
-static bool take_token(struct bl_sampler *sampler, enum bl_sampler_budget budget, uint64_t now_ms)
-{
-    struct bl_sampler_bucket *bucket = &sampler->buckets[budget];
-    uint64_t full = sampler->n_per_s * TOKEN;
-
-    if (now_ms > bucket->filled_ms) {
-        uint64_t passed_ms = now_ms - bucket->filled_ms;
-
-        /* From a second on it is full: no product that could overflow. */
-        bucket->tokens_milli += passed_ms < TOKEN ? passed_ms * sampler->n_per_s : full;
-        if (bucket->tokens_milli > full)
-            bucket->tokens_milli = full;
-    }
-    bucket->filled_ms = now_ms;
-    if (bucket->tokens_milli < TOKEN)
-        return false;
-    bucket->tokens_milli -= TOKEN;
-    return true;
 }
 
 static void fill(struct bl_sample *sample, const struct bl_packet *packet, const struct bl_sample *event)
@@ -59,16 +38,17 @@ static void fill(struct bl_sample *sample, const struct bl_packet *packet, const
     }
 }
 
-void bl_sampler_offer(struct bl_sampler *sampler, const struct bl_packet *packet, const struct bl_sample *event)
+void bl_sampler_offer(struct bl_sampler *sampler, const struct bl_packet *packet, const struct bl_sample *event,
+                      uint64_t now_ticks)
 {
     enum bl_sampler_budget budget = bl_sampler_budget_of(event->reason);
     uint64_t room = budget == BL_SAMPLER_EARLY ? EARLY_ROOM : BL_SAMPLER_RING;
     struct bl_sample *sample;
 
-    if (sampler->n_per_s == 0)
+    if (sampler->off)
         return;
     sampler->skipped[event->reason]++;
-    if (!take_token(sampler, budget, event->time_ms))
+    if (!bl_bucket_take(&sampler->buckets[budget], now_ticks))
         return;
     /* Pairs with the release in take: what it freed is not read any more. */
     if (sampler->head - __atomic_load_n(&sampler->tail, __ATOMIC_ACQUIRE) >= room) {

@@ -8,7 +8,7 @@
  * receiver has proved a cookie); drops and resets by a class; everything before that (SYN, greeting, commands). The
  * last takes at most half of the ring. A sample's weight is 1 and the events of its reason since the last sample, so
  * that the weights of each reason add up to its counter, but for those that wait for the next sample. The worker never
- * waits: no lock, no system call, no allocation. Pure: the clock comes in by argument. */
+ * waits: no lock, no system call, no allocation. Pure: the clocks come in by argument. */
 #ifndef BL_SAMPLER_H
 #define BL_SAMPLER_H
 
@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "bounceline/verdict.h"
+#include "dataplane/bucket.h"
 #include "dataplane/parse.h"
 
 enum { BL_SAMPLER_RING = 1024, BL_SAMPLER_LINE_BYTES = 64 };
@@ -49,18 +50,12 @@ struct bl_sample {
 
 _Static_assert(sizeof(struct bl_sample) <= BL_SAMPLER_LINE_BYTES, "a sample is one cache line");
 
-/** Tokens in thousandths: a millisecond at one a second is one of them. */
-struct bl_sampler_bucket {
-    uint64_t tokens_milli;
-    uint64_t filled_ms;
-};
-
 struct bl_sampler {
     /* The worker's. `head` is read by the main core (released in offer, acquired in take), `n_full` too (relaxed). */
     uint64_t head;
     uint64_t n_full; /**< samples for which the ring had no room */
-    uint64_t n_per_s;
-    struct bl_sampler_bucket buckets[BL_SAMPLER_BUDGETS];
+    bool off;
+    struct bl_bucket buckets[BL_SAMPLER_BUDGETS];
     uint64_t skipped[BL_REASON_COUNT]; /**< events since the last sample of the reason */
     /* The main core's, on a line of its own; read by the worker (released in take, acquired in offer). */
     _Alignas(BL_SAMPLER_LINE_BYTES) uint64_t tail;
@@ -68,16 +63,16 @@ struct bl_sampler {
 };
 
 /** @p n_per_s samples a second in each budget, as many at once; 0: none at all. Threads: before workers start. */
-void bl_sampler_init(struct bl_sampler *sampler, uint32_t n_per_s);
+void bl_sampler_init(struct bl_sampler *sampler, uint32_t n_per_s, uint64_t ticks_per_s);
 
 /** Which budget an event is paid from. Pure. */
 enum bl_sampler_budget bl_sampler_budget_of(unsigned reason);
 
 /** An event of a listed source: takes a sample if the budget allows it, else counts it.
  * @param event reason, class_id, denied and time_ms; the rest is taken from @p packet, which has a family.
- * A clock that is set back fills no bucket until it has moved on from there. Threads: owning worker. Cost: fast path;
- * some 5 ns without a sample. */
-void bl_sampler_offer(struct bl_sampler *sampler, const struct bl_packet *packet, const struct bl_sample *event);
+ * @param now_ticks of the buckets' clock. Threads: owning worker. Cost: fast path; some 5 ns without a sample. */
+void bl_sampler_offer(struct bl_sampler *sampler, const struct bl_packet *packet, const struct bl_sample *event,
+                      uint64_t now_ticks);
 
 /** Moves up to @p max samples out, oldest first. @return how many. Threads: main core only. */
 size_t bl_sampler_take(struct bl_sampler *sampler, struct bl_sample *out, size_t max);

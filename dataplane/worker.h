@@ -77,7 +77,7 @@ static inline void bl_worker_sample(struct bl_worker *worker, const struct bl_pa
         .denied = denied,
     };
 
-    bl_sampler_offer(&worker->sampler, packet, &event);
+    bl_sampler_offer(&worker->sampler, packet, &event, worker->now_tsc);
 }
 
 /** Runs until common->stop. @param worker a struct bl_worker. @return 0. Threads: its lcore (rte_eal_remote_launch). */

@@ -41,6 +41,7 @@ bool bl_verdict_is_final(unsigned reason)
 {
     switch (reason) {
     case BL_REASON_REJECT_BOUNCE:
+    case BL_REASON_DROP_ESTABLISHED:
     case BL_REASON_DROP_ACTION:
     case BL_REASON_DROP_FRAGMENT:
     case BL_REASON_DROP_UNPARSABLE:

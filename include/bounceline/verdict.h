@@ -57,7 +57,8 @@ enum bl_reason {
 /** The reason's verdict. Cost: fast path (an array). */
 enum bl_verdict bl_verdict_of(enum bl_reason reason);
 
-/** True for what ends a listed source's attempt: the 550, a drop or a reset that its class asks for. False for what
+/** True for what ends a listed source's attempt: the 550, a drop or a reset that its class or a setting
+ * asks for. False for what
  * comes before that, and for segments that are dropped for a fault of their own. */
 bool bl_verdict_is_final(unsigned reason);
 
