@@ -64,14 +64,15 @@ END_TEST
 
 START_TEST(methods_by_role)
 {
-    static const bool allowed[][3] = {
-        [BL_ROLE_NONE] = {false, false, false},   [BL_ROLE_READER] = {false, true, true},
-        [BL_ROLE_DELISTER] = {true, true, false}, [BL_ROLE_FEEDER] = {true, true, true},
-        [BL_ROLE_ADMIN] = {true, true, true},
+    /* apply, lookup, get status, list rejects, get top */
+    static const bool allowed[][5] = {
+        [BL_ROLE_NONE] = {false, false, false, false, false},   [BL_ROLE_READER] = {false, true, true, true, true},
+        [BL_ROLE_DELISTER] = {true, true, false, false, false}, [BL_ROLE_FEEDER] = {true, true, true, true, true},
+        [BL_ROLE_ADMIN] = {true, true, true, true, true},
     };
 
     for (int role = BL_ROLE_NONE; role <= BL_ROLE_ADMIN; role++)
-        for (int method = BL_AUTHORIZE_APPLY; method <= BL_AUTHORIZE_GET_STATUS; method++) {
+        for (int method = BL_AUTHORIZE_APPLY; method <= BL_AUTHORIZE_GET_TOP; method++) {
             const struct bl_actor actor = {"someone", (enum bl_role)role, ""};
             struct bl_error_detail detail = {""};
             int error = bl_authorize_check(&actor, (enum bl_authorize_method)method, &detail);

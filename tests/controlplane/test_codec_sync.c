@@ -104,6 +104,84 @@ START_TEST(a_report_is_kept)
 }
 END_TEST
 
+/* A sample as a data plane of another make would send it; @field is left out, or said as @value. */
+static struct wire sample_with(unsigned field, uint64_t value)
+{
+    static const struct {
+        unsigned field;
+        uint64_t value;
+    } numbers[] = {{1, 1795615323123}, {4, 40000}, {5, 25}, {6, 62}, {8, BL_DENIED_AT_RCPT}, {9, 63}, {10, 17}};
+    struct wire sample = {.n = 0};
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        wire_number(&sample, numbers[i].field, numbers[i].field == field ? value : numbers[i].value);
+    wire_bytes(&sample, 2, "\xc6\x33\x64\x0a\0\0\0\0\0\0\0\0\0\0\0\1", field == 2 ? (size_t)value : 4);
+    wire_bytes(&sample, 3, "\xc0\x00\x02\x19\0\0\0\0\0\0\0\0\0\0\0\2", field == 3 ? (size_t)value : 4);
+    wire_text(&sample, 7, field == 7 ? "of_another_version" : "reject_bounce");
+    return sample;
+}
+
+START_TEST(rejects_are_taken)
+{
+    struct bl_codec_sync_message message;
+    struct wire rejects = {.n = 0};
+    struct wire sample = sample_with(0, 0);
+    const struct bl_codec_sync_reject *taken = &message.rejects.rejects[0];
+    char text[BL_ADDRESS_TEXT_MAX];
+
+    wire_nested(&rejects, 1, &sample);
+    sample = sample_with(7, 0);
+    wire_nested(&rejects, 1, &sample);
+    ck_assert_int_eq(decode(7, &rejects, &message), BL_OK);
+    ck_assert_int_eq(message.kind, BL_CODEC_SYNC_REJECTS);
+    ck_assert_uint_eq(message.rejects.n, 2);
+    ck_assert_int_eq(taken->time_ms, 1795615323123);
+    ck_assert_str_eq(bl_address_format(&taken->source, text), "198.51.100.10");
+    ck_assert_str_eq(bl_address_format(&taken->destination, text), "192.0.2.25");
+    ck_assert_uint_eq(taken->source_port, 40000);
+    ck_assert_uint_eq(taken->destination_port, 25);
+    ck_assert_uint_eq(taken->class_id, 62);
+    ck_assert_uint_eq(taken->reason, BL_REASON_REJECT_BOUNCE);
+    ck_assert_uint_eq(taken->denied_at, BL_DENIED_AT_RCPT);
+    ck_assert_uint_eq(taken->worker, 63);
+    ck_assert_uint_eq(taken->weight, 17);
+    ck_assert_uint_eq(message.rejects.rejects[1].reason, BL_REASON_COUNT);
+}
+END_TEST
+
+START_TEST(a_sample_out_of_range_refuses_all)
+{
+    static const struct {
+        unsigned field;
+        uint64_t value;
+    } cases[] = {{1, UINT64_MAX}, {2, 3},  {2, 16}, {3, 0},  {4, 65536}, {5, 65536},
+                 {6, 0},          {6, 63}, {8, 5},  {9, 64}, {10, 0}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct bl_codec_sync_message message;
+        struct wire rejects = {.n = 0};
+        struct wire sample = sample_with(0, 0);
+
+        wire_nested(&rejects, 1, &sample);
+        sample = sample_with(cases[i].field, cases[i].value);
+        wire_nested(&rejects, 1, &sample);
+        ck_assert_msg(decode(7, &rejects, &message) == BL_EINVAL, "field %u", cases[i].field);
+    }
+}
+END_TEST
+
+/* Empty ones: their number alone is too large. */
+START_TEST(too_many_samples_are_refused)
+{
+    static struct bl_codec_sync_message message;
+    struct wire rejects = {.n = 0};
+
+    for (int i = 0; i <= BL_CODEC_SYNC_REJECTS_MAX; i++)
+        wire_bytes(&rejects, 1, "", 0);
+    ck_assert_int_eq(decode(7, &rejects, &message), BL_ETOOBIG);
+}
+END_TEST
+
 /* Deltas and snapshots go one way only; an empty message says nothing. */
 START_TEST(what_a_data_plane_may_not_say_is_refused)
 {
@@ -200,6 +278,9 @@ int main(void)
     tcase_add_test(tcase, names_are_plain);
     tcase_add_test(tcase, a_report_is_kept);
     tcase_add_test(tcase, a_checksum_of_another_serial_is_none);
+    tcase_add_test(tcase, rejects_are_taken);
+    tcase_add_test(tcase, a_sample_out_of_range_refuses_all);
+    tcase_add_test(tcase, too_many_samples_are_refused);
     tcase_add_test(tcase, what_a_data_plane_may_not_say_is_refused);
     tcase_add_test(tcase, a_delta_has_its_columns);
     tcase_add_test(tcase, the_largest_frame_is_under_1_mib);

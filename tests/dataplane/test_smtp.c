@@ -150,6 +150,35 @@ START_TEST(several_lines_in_order)
 }
 END_TEST
 
+/* The first one that got it, whatever stands around it. */
+START_TEST(the_command_that_got_the_550_is_said)
+{
+    static const struct {
+        const char *input;
+        uint8_t stage;
+        uint8_t starttls;
+        uint8_t denied;
+    } cases[] = {
+        {"NOOP\r\nRCPT TO:<c@d>\r\nQUIT\r\n", BL_STAGE_RCPT, BL_STARTTLS_HIDE, BL_DENIED_AT_RCPT},
+        {"RCPT TO:<c@d>\r\nVRFY x\r\n", BL_STAGE_RCPT, BL_STARTTLS_HIDE, BL_DENIED_AT_RCPT},
+        {"VRFY x\r\nRCPT TO:<c@d>\r\n", BL_STAGE_RCPT, BL_STARTTLS_HIDE, BL_DENIED_AT_OTHER},
+        {"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", BL_STAGE_MAIL, BL_STARTTLS_HIDE, BL_DENIED_AT_MAIL},
+        {"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", BL_STAGE_RCPT, BL_STARTTLS_HIDE, BL_DENIED_AT_RCPT},
+        {"STARTTLS\r\n", BL_STAGE_RCPT, BL_STARTTLS_REFUSE, BL_DENIED_AT_STARTTLS},
+        {"STARTTLS\r\n", BL_STAGE_RCPT, BL_STARTTLS_HIDE, BL_DENIED_AT_NONE},
+        {"MAIL FROM:<a@b>\r\nQUIT\r\n", BL_STAGE_RCPT, BL_STARTTLS_HIDE, BL_DENIED_AT_NONE},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct bl_smtp_script script = script_of(cases[i].stage, cases[i].starttls);
+        struct bl_smtp_answer result = answer(&script, cases[i].input, strlen(cases[i].input), 1220);
+
+        ck_assert_uint_eq(result.denied, cases[i].denied);
+        ck_assert_int_eq(result.bounced, cases[i].denied != BL_DENIED_AT_NONE);
+    }
+}
+END_TEST
+
 START_TEST(what_follows_quit_is_taken_unanswered)
 {
     struct bl_smtp_script script = script_of(BL_STAGE_RCPT, BL_STARTTLS_HIDE);
@@ -311,6 +340,7 @@ int main(void)
     tcase_add_loop_test(lines, every_line_has_its_reply, 0, sizeof(rows) / sizeof(rows[0]));
     tcase_add_test(lines, a_nul_is_no_end_of_a_verb);
     tcase_add_test(lines, several_lines_in_order);
+    tcase_add_test(lines, the_command_that_got_the_550_is_said);
     tcase_add_test(lines, what_follows_quit_is_taken_unanswered);
     tcase_add_test(lines, a_part_of_a_line_is_taken_unanswered);
     tcase_add_test(lines, what_does_not_fit_is_left);

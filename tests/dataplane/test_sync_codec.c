@@ -9,7 +9,7 @@
 #include "proto/wire.h"
 
 /* Field numbers of table_sync.proto. */
-enum { HELLO = 1, REFUSAL = 2, SNAPSHOT = 3, DELTA = 4, ACK = 5, REPORT = 6 };
+enum { HELLO = 1, REFUSAL = 2, SNAPSHOT = 3, DELTA = 4, ACK = 5, REPORT = 6, REJECTS = 7 };
 enum { CLASSES = 5, IPV4_ADDRESSES = 6, IPV4_LENGTHS = 7, IPV4_CLASSES = 8, IPV6_ADDRESSES = 9 };
 
 static struct bl_error_detail detail;
@@ -342,6 +342,54 @@ START_TEST(a_full_report_encodes)
 }
 END_TEST
 
+START_TEST(samples_encode)
+{
+    static struct bl_sync_sample samples[BL_SYNC_SAMPLES_MAX];
+    struct bl_sync_frame frame;
+    struct wire_found body, item, found;
+
+    for (unsigned i = 0; i < BL_SYNC_SAMPLES_MAX; i++) {
+        samples[i].worker = i % 64;
+        samples[i].sample = (struct bl_sample){.time_ms = 1795615323123 + i,
+                                               .weight = UINT64_MAX - i,
+                                               .source_ip6 = {0x20010db800050000, i},
+                                               .destination_ip6 = {0x20010db800250000, 0x25},
+                                               .source_port = 65535,
+                                               .destination_port = 25,
+                                               .family = BL_FAMILY_IPV6,
+                                               .class_id = 62,
+                                               .reason = BL_REASON_DROP_LIMIT_ESTABLISHED,
+                                               .denied = BL_DENIED_AT_STARTTLS};
+    }
+    samples[1].sample.family = BL_FAMILY_IPV4;
+    samples[1].sample.source_ip4 = 0xc633640a;
+    samples[1].sample.destination_ip4 = 0xc0000219;
+    ck_assert_int_eq(bl_sync_codec_encode_rejects(samples, BL_SYNC_SAMPLES_MAX, &frame), BL_OK);
+    /* The control plane takes frames of 64 KiB; an acknowledgement waits for half of that at most. */
+    ck_assert_uint_le(frame.length, 32 << 10);
+    body = body_of(&frame, REJECTS);
+    for (unsigned i = 0; i < BL_SYNC_SAMPLES_MAX; i++) {
+        ck_assert(wire_find(body.bytes, body.length, 1, i, &item));
+        ck_assert_uint_eq(number_in(&item, 1), 1795615323123 + i);
+        ck_assert_uint_eq(number_in(&item, 9), i % 64);
+        ck_assert_uint_eq(number_in(&item, 10), UINT64_MAX - i);
+    }
+    ck_assert(wire_find(body.bytes, body.length, 1, 1, &item));
+    ck_assert(wire_find(item.bytes, item.length, 2, 0, &found) && found.length == 4);
+    ck_assert_mem_eq(found.bytes, "\xc6\x33\x64\x0a", 4);
+    ck_assert(wire_find(body.bytes, body.length, 1, 2, &item));
+    ck_assert(wire_find(item.bytes, item.length, 2, 0, &found) && found.length == 16);
+    ck_assert_mem_eq(found.bytes, "\x20\x01\x0d\xb8\0\x05\0\0\0\0\0\0\0\0\0\x02", 16);
+    ck_assert(wire_find(item.bytes, item.length, 7, 0, &found));
+    ck_assert_mem_eq(found.bytes, "drop_limit_established", found.length);
+    ck_assert_uint_eq(number_in(&item, 4), 65535);
+    ck_assert_uint_eq(number_in(&item, 5), 25);
+    ck_assert_uint_eq(number_in(&item, 6), 62);
+    ck_assert_uint_eq(number_in(&item, 8), BL_DENIED_AT_STARTTLS);
+    free(frame.data);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sync_codec");
@@ -361,6 +409,7 @@ int main(void)
     tcase_add_test(tests, hello_and_refusal_decode);
     tcase_add_test(tests, hello_ack_and_refusal_encode);
     tcase_add_test(tests, a_full_report_encodes);
+    tcase_add_test(tests, samples_encode);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_ENV);
     n_failed = srunner_ntests_failed(runner);

@@ -55,6 +55,42 @@ START_TEST(what_is_not_ours_passes)
 }
 END_TEST
 
+/* What `bounceline rejects` shows without being asked for more, and what counts in `top`. */
+START_TEST(what_ends_an_attempt_is_final)
+{
+    static const enum bl_reason final[] = {
+        BL_REASON_REJECT_BOUNCE,   BL_REASON_DROP_ESTABLISHED,  BL_REASON_DROP_ACTION, BL_REASON_DROP_FRAGMENT,
+        BL_REASON_DROP_UNPARSABLE, BL_REASON_RESET_ESTABLISHED, BL_REASON_RESET_ACTION};
+    size_t n = 0;
+
+    for (unsigned i = 0; i <= BL_REASON_COUNT; i++)
+        n += bl_verdict_is_final(i);
+    ck_assert_uint_eq(n, sizeof(final) / sizeof(final[0]));
+    for (size_t i = 0; i < n; i++)
+        ck_assert(bl_verdict_is_final(final[i]));
+}
+END_TEST
+
+START_TEST(a_reason_is_found_by_its_name)
+{
+    for (unsigned i = 0; i < BL_REASON_COUNT; i++)
+        ck_assert_uint_eq(bl_verdict_find_reason(bl_verdict_reason_name(i)), i);
+    ck_assert_uint_eq(bl_verdict_find_reason("reject"), BL_REASON_COUNT);
+    ck_assert_uint_eq(bl_verdict_find_reason(""), BL_REASON_COUNT);
+}
+END_TEST
+
+START_TEST(commands_have_names)
+{
+    ck_assert_str_eq(bl_verdict_denied_at_text(BL_DENIED_AT_RCPT), "RCPT");
+    ck_assert_str_eq(bl_verdict_denied_at_text(BL_DENIED_AT_MAIL), "MAIL");
+    ck_assert_str_eq(bl_verdict_denied_at_text(BL_DENIED_AT_STARTTLS), "STARTTLS");
+    ck_assert_str_eq(bl_verdict_denied_at_text(BL_DENIED_AT_OTHER), "other");
+    ck_assert_str_eq(bl_verdict_denied_at_text(BL_DENIED_AT_NONE), "");
+    ck_assert_str_eq(bl_verdict_denied_at_text(BL_DENIED_AT_COUNT), "");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("verdict");
@@ -66,6 +102,9 @@ int main(void)
     tcase_add_test(tests, every_reason_has_its_own_name_and_a_sentence);
     tcase_add_test(tests, names_agree_with_verdicts);
     tcase_add_test(tests, what_is_not_ours_passes);
+    tcase_add_test(tests, what_ends_an_attempt_is_final);
+    tcase_add_test(tests, a_reason_is_found_by_its_name);
+    tcase_add_test(tests, commands_have_names);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
