@@ -1,4 +1,4 @@
-/* What a control plane answers, as the command line reads it: the first byte says which of the three answers, the rest is
+/* What a control plane answers, as the command line reads it: the first byte says which of the five answers, the rest is
  * the message. Held: no crash, no leak, and every string that came through ends inside the message's limits. */
 #include <assert.h>
 #include <stddef.h>
@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "controlplane/cli/client_codec.h"
+#include "controlplane/cli/client_codec_rejects.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -56,16 +57,49 @@ static void read_status(const uint8_t *data, size_t size)
     bl_client_codec_free_status(&status);
 }
 
+static void read_rejects(const uint8_t *data, size_t size)
+{
+    struct bl_rejects_page page;
+
+    if (bl_client_codec_decode_rejects(data, size, &page, NULL) != BL_OK)
+        return;
+    for (size_t i = 0; i < page.n_lines; i++) {
+        const struct bl_rejects_line *line = &page.lines[i];
+
+        assert(strlen(line->source) + strlen(line->destination) + strlen(line->reason) + strlen(line->listing) +
+                   strlen(line->listing_source) + strlen(line->dataplane) <=
+               size);
+    }
+    bl_client_codec_free_rejects(&page);
+}
+
+static void read_top(const uint8_t *data, size_t size)
+{
+    struct bl_top top;
+
+    if (bl_client_codec_decode_top(data, size, &top, NULL) != BL_OK)
+        return;
+    for (size_t i = 0; i < top.n_entries; i++)
+        assert(strlen(top.entries[i].prefix) + strlen(top.entries[i].source) <= size);
+    bl_client_codec_free_top(&top);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
         return 0;
-    switch (data[0] % 3) {
+    switch (data[0] % 5) {
     case 0:
         read_result(data + 1, size - 1);
         break;
     case 1:
         read_lookup(data + 1, size - 1);
+        break;
+    case 3:
+        read_rejects(data + 1, size - 1);
+        break;
+    case 4:
+        read_top(data + 1, size - 1);
         break;
     default:
         read_status(data + 1, size - 1);

@@ -8,6 +8,7 @@
 #include <bounceline/v1/list_control.pb-c.h>
 
 #include "controlplane/codec_client.h"
+#include "controlplane/codec_rejects.h"
 #include "proto/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -63,17 +64,47 @@ static void read_lookup(const uint8_t *data, size_t size)
         assert(strnlen(text, sizeof(text)) < sizeof(text));
 }
 
+static void read_rejects(const uint8_t *data, size_t size)
+{
+    struct bl_codec_rejects_request request;
+    struct bl_error_detail detail = {""};
+
+    if (bl_codec_rejects_decode_list(data, size, 64, &request, &detail) != BL_OK) {
+        assert(detail.text[0] != '\0');
+        return;
+    }
+    assert(request.limit >= 1 && request.limit <= BL_CODEC_REJECTS_LIMIT_MAX);
+    assert(request.query.prefix.family == BL_FAMILY_NONE || bl_address_prefix_canonical(&request.query.prefix));
+}
+
+static void read_top(const uint8_t *data, size_t size)
+{
+    enum bl_rejects_top kind;
+    uint32_t limit;
+
+    if (bl_codec_rejects_decode_top(data, size, &kind, &limit, NULL) != BL_OK)
+        return;
+    assert(kind == BL_REJECTS_TOP_SOURCES || kind == BL_REJECTS_TOP_LISTINGS);
+    assert(limit >= 1 && limit <= BL_REJECTS_COUNTED);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
         return 0;
-    switch (data[0] % 3) {
+    switch (data[0] % 5) {
     case 0:
         read_bare(data + 1, size - 1);
         read_batch(data + 1, size - 1);
         break;
     case 1:
         read_lookup(data + 1, size - 1);
+        break;
+    case 3:
+        read_rejects(data + 1, size - 1);
+        break;
+    case 4:
+        read_top(data + 1, size - 1);
         break;
     default:
         (void)bl_codec_client_decode_get_status(data + 1, size - 1, NULL);

@@ -60,6 +60,18 @@ static void check_word(const char *text, size_t room)
         assert(*text >= ' ' && *text <= '~');
 }
 
+/* What goes on to the list, to a file and to people: every value in its range. */
+static void check_reject(const struct bl_codec_sync_reject *reject)
+{
+    assert(reject->source.family == BL_FAMILY_IPV4 || reject->source.family == BL_FAMILY_IPV6);
+    assert(reject->destination.family == reject->source.family);
+    assert(reject->class_id >= BL_CLASS_FIRST && reject->class_id <= BL_CLASS_LAST);
+    assert(reject->reason <= BL_REASON_COUNT);
+    assert(reject->denied_at < BL_DENIED_AT_COUNT);
+    assert(reject->worker < BL_CODEC_SYNC_WORKERS_MAX);
+    assert(reject->weight > 0 && reject->time_ms >= 0);
+}
+
 static void read_as_controlplane(const uint8_t *data, size_t size)
 {
     static struct bl_codec_sync_message message;
@@ -78,6 +90,11 @@ static void read_as_controlplane(const uint8_t *data, size_t size)
         assert(message.report.n_counters <= BL_CODEC_SYNC_COUNTERS_MAX);
         for (uint32_t i = 0; i < message.report.n_counters; i++)
             check_word(message.report.counters[i].name, sizeof(message.report.counters[i].name));
+    }
+    if (message.kind == BL_CODEC_SYNC_REJECTS) {
+        assert(message.rejects.n <= BL_CODEC_SYNC_REJECTS_MAX);
+        for (uint32_t i = 0; i < message.rejects.n; i++)
+            check_reject(&message.rejects.rejects[i]);
     }
 }
 

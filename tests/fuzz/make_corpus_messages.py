@@ -47,6 +47,10 @@ def sync_seeds(m):
     report = m.Report(epoch=7, serial=9, workers=[m.SyncWorker(worker=0, serial=9, rx_packets=5)],
                       counters=[m.SyncCounter(name="pass_other", value=3)])
     message = m.SyncMessage
+    v4 = m.RejectSample(time_ms=1795615323123, source=bytes([198, 51, 100, 10]), destination=bytes([192, 0, 2, 25]),
+                        source_port=40000, destination_port=25, class_id=1, reason="reject_bounce", denied_at=3, weight=1)
+    v6 = m.RejectSample(time_ms=1, source=bytes(15) + b"\1", destination=bytes(15) + b"\2", class_id=62,
+                        reason="of_another_version", worker=63, weight=2**64 - 1)
     return {
         "empty": b"",
         "hello": message(hello=m.Hello(protocol_version=1, version="bounceline-dataplane 0.1.0", name="edge", epoch=7,
@@ -64,6 +68,9 @@ def sync_seeds(m):
         "delta_class_64": message(delta=m.Delta(epoch=7, from_serial=8, serial=9, **{**columns, "ipv4_classes": b"\x40\1"})),
         "ack": message(ack=m.Ack(epoch=7, serial=9, digest_hi=1, digest_lo=2)),
         "report": message(report=report),
+        "rejects": message(rejects=m.RejectSamples(samples=[v4, v6])),
+        "rejects_weight_0": message(rejects=m.RejectSamples(samples=[m.RejectSample(source=b"1234", class_id=1)])),
+        "rejects_empty": message(rejects=m.RejectSamples(samples=[m.RejectSample()] * 30)),
         "two_members": message(ack=m.Ack(epoch=7)).SerializeToString() + message(report=report).SerializeToString(),
         "unknown_fields": b"\x98\x06\x01" * 40,
         "length_overflow": b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
@@ -94,6 +101,11 @@ def request_seeds(m):
         "lookup_long": b"\1" + m.LookupRequest(prefix="x" * 200).SerializeToString(),
         "status": b"\2",
         "status_with_field": b"\2\x08\x01",
+        "rejects": b"\3" + m.ListRejectsRequest(instance=7, after=9, prefix="192.0.2.0/24", all_stages=True, since_ms=5,
+                                                limit=100).SerializeToString(),
+        "rejects_limit": b"\3" + m.ListRejectsRequest(limit=10001).SerializeToString(),
+        "top": b"\4" + m.GetTopRequest(kind=2, limit=1024).SerializeToString(),
+        "top_kind": b"\4" + m.GetTopRequest(kind=3).SerializeToString(),
     }
 
 
