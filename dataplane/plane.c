@@ -23,10 +23,10 @@
 #include "dataplane/report.h"
 #include "dataplane/say.h"
 #include "dataplane/segment.h"
+#include "dataplane/watch.h"
 
 enum {
     CACHE_MAX = 256, /* buffers that a core keeps for itself */
-    LINK_EVERY_MS = 1000,
     WAIT_IDLE_US = 20000,
     WAIT_UNDER_WAY_US = 50, /* a worker has something to acknowledge, and no event tells when it has */
 };
@@ -41,10 +41,12 @@ struct bl_plane {
     struct bl_master *master;
     struct bl_feed *feed;
     struct bl_report report;
+    struct bl_watch watch;
     bool running;
-    uint64_t link_ms;        /* the next look at the links */
     unsigned sampled_worker; /* whose samples are taken first, next time */
 };
+
+_Static_assert((int)BL_LINK_PORTS == (int)BL_SIDE_COUNT, "link.h knows the ports as sides");
 
 static void prepare_policy(const struct bl_settings_dataplane *settings, struct bl_classify_policy *policy)
 {
@@ -277,7 +279,7 @@ static int create_tables(struct bl_plane *plane, struct bl_error_detail *detail)
     error = bl_master_create(&plane->master, plane->distribute, detail);
     if (error != BL_OK)
         return error;
-    plane->report = (struct bl_report){plane->workers, plane->n_workers, plane->distribute};
+    plane->report = (struct bl_report){plane->workers, plane->n_workers, plane->distribute, &plane->watch};
     return bl_feed_create(
         &plane->feed,
         &(struct bl_feed_options){
@@ -321,11 +323,6 @@ static int launch(struct bl_plane *plane, struct bl_error_detail *detail)
     return BL_OK;
 }
 
-static void say_link(const struct bl_port *port)
-{
-    bl_say_line("%s: port %s: link %s", port->key, port->setting, port->link_up ? "up" : "DOWN");
-}
-
 int bl_plane_create(struct bl_plane **out, struct bl_plane_plan *plan, struct bl_error_detail *detail)
 {
     struct bl_plane *plane = calloc(1, sizeof(*plane));
@@ -336,12 +333,16 @@ int bl_plane_create(struct bl_plane **out, struct bl_plane_plan *plan, struct bl
     plane->plan = plan;
     for (int side = 0; side < BL_SIDE_COUNT && error == BL_OK; side++)
         error = bl_port_check(&plan->ports[side], plan->settings, detail);
+    if (error == BL_OK)
+        error = bl_watch_prepare(plan->ports, plan->settings->link_propagate, detail);
     if (error == BL_OK) {
         error = bl_eal_init(plan->settings, &plan->ports[BL_SIDE_WAN], &plan->ports[BL_SIDE_LAN], detail);
         plane->eal_started = error == BL_OK;
     }
     if (error == BL_OK)
         error = open_ports(plane, detail);
+    if (error == BL_OK)
+        error = bl_watch_init(&plane->watch, plan->ports, plan->settings->link_propagate, monotonic_ms(), detail);
     if (error == BL_OK)
         error = create_workers(plane, detail);
     if (error == BL_OK)
@@ -357,21 +358,8 @@ int bl_plane_create(struct bl_plane **out, struct bl_plane_plan *plan, struct bl
     bl_say_line("%s: forwarding between %s (wan) and %s (lan) with %u workers, name %s", BL_VERSION_TEXT,
                 plan->ports[BL_SIDE_WAN].setting, plan->ports[BL_SIDE_LAN].setting, plane->n_workers,
                 plan->settings->name);
-    for (int side = 0; side < BL_SIDE_COUNT; side++)
-        if (!bl_port_link(&plan->ports[side]))
-            say_link(&plan->ports[side]);
     *out = plane;
     return BL_OK;
-}
-
-static void look_at_links(struct bl_plane *plane, uint64_t now_ms)
-{
-    if (now_ms < plane->link_ms)
-        return;
-    plane->link_ms = now_ms + LINK_EVERY_MS;
-    for (int side = 0; side < BL_SIDE_COUNT; side++)
-        if (bl_port_link(&plane->plan->ports[side]))
-            say_link(&plane->plan->ports[side]);
 }
 
 static void wait_for_event(const struct bl_plane *plane, const sigset_t *unblocked)
@@ -407,7 +395,7 @@ void bl_plane_run(struct bl_plane *plane, const volatile sig_atomic_t *stop, con
             bl_say_line("the master table differs from all replicas: asking for a snapshot");
             bl_feed_resync(plane->feed, now_ms);
         }
-        look_at_links(plane, now_ms);
+        bl_watch_poll(&plane->watch, now_ms);
     }
     bl_say_line("stopping");
 }
@@ -432,6 +420,7 @@ void bl_plane_free(struct bl_plane *plane)
     bl_feed_free(plane->feed);
     bl_master_free(plane->master);
     bl_distribute_free(plane->distribute);
+    bl_watch_fini(&plane->watch);
     for (int side = 0; side < BL_SIDE_COUNT; side++)
         bl_port_close(&plane->plan->ports[side]);
     for (unsigned i = 0; i < plane->n_workers; i++)

@@ -1,6 +1,8 @@
 /* Opens the two ports; see port.h. */
 #include "dataplane/port.h"
 
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -255,25 +257,67 @@ void bl_port_close(struct bl_port *port)
     (void)rte_eth_dev_close(port->id);
 }
 
+/* Up, and with a carrier: net_af_packet says "up" whatever the interface is. IFF_RUNNING lags behind the carrier by up to a
+ * second (net/core/link_watch.c); where a driver does not tell its carrier, it has to do. */
+static bool kernel_link(const struct bl_port *port)
+{
+    struct ethtool_value value = {.cmd = ETHTOOL_GLINK};
+    struct ifreq answer;
+    bool running;
+
+    memset(&answer, 0, sizeof(answer));
+    if (ask_kernel(port, SIOCGIFFLAGS, &answer) != 0 || (answer.ifr_flags & IFF_UP) == 0)
+        return false;
+    running = (answer.ifr_flags & IFF_RUNNING) != 0;
+    answer.ifr_data = (void *)&value;
+    return ask_kernel(port, SIOCETHTOOL, &answer) == 0 ? value.data != 0 : running;
+}
+
 bool bl_port_link(struct bl_port *port)
 {
     struct rte_eth_link link;
-    struct ifreq answer;
     bool up;
 
-    if (port->form == BL_PORT_KERNEL) {
-        /* net_af_packet says "up" whatever the interface is. */
-        memset(&answer, 0, sizeof(answer));
-        up = ask_kernel(port, SIOCGIFFLAGS, &answer) == 0 && (answer.ifr_flags & IFF_UP) != 0 &&
-             (answer.ifr_flags & IFF_RUNNING) != 0;
-        /* Not only when it has come up: it may have been down between two looks. */
-        if (up)
-            bl_fanout_recover();
-    } else {
+    if (port->form == BL_PORT_KERNEL)
+        up = kernel_link(port);
+    else
         up = rte_eth_link_get_nowait(port->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
-    }
     if (up == port->link_up)
         return false;
     port->link_up = up;
     return true;
+}
+
+int bl_port_set_link(const struct bl_port *port, bool up)
+{
+    struct ifreq flags;
+
+    if (port->form != BL_PORT_KERNEL)
+        return (up ? rte_eth_dev_set_link_up(port->id) : rte_eth_dev_set_link_down(port->id)) == 0 ? BL_OK : BL_EIO;
+    memset(&flags, 0, sizeof(flags));
+    if (ask_kernel(port, SIOCGIFFLAGS, &flags) != 0)
+        return BL_EIO;
+    flags.ifr_flags = (short)(up ? flags.ifr_flags | IFF_UP : flags.ifr_flags & ~IFF_UP);
+    return ask_kernel(port, SIOCSIFFLAGS, &flags) == 0 ? BL_OK : BL_EIO;
+}
+
+int bl_port_check_set_link(const struct bl_port *port, struct bl_error_detail *detail)
+{
+    struct rte_eth_dev_info info;
+    int error;
+
+    if (port->form == BL_PORT_KERNEL)
+        return BL_OK;
+    error = rte_eth_dev_set_link_down(port->id);
+    if (error == 0)
+        error = rte_eth_dev_set_link_up(port->id);
+    if (error == 0)
+        return BL_OK;
+    if (rte_eth_dev_info_get(port->id, &info) != 0)
+        info.driver_name = "unknown";
+    return bl_error_set(
+        detail, BL_EINVAL,
+        "dataplane.link_propagate: true, but driver %s of port %s (dataplane.%s) can't take a link down "
+        "and up (%s): expected false, or another port",
+        info.driver_name, port->setting, port->key, strerror(-error));
 }

@@ -10,7 +10,8 @@
  *
  * Limits of net_af_packet: the outermost tag of type 88a8 becomes 8100, and frames above its frame size would be cut
  * without a word, which is why a port whose MTU does not fit is refused. It reports an MTU of its own; the interface's is
- * asked from the kernel. fanout.h keeps it from reassembling fragments. Threads: before workers start and after they stopped; bl_port_link on the main core. */
+ * asked from the kernel. fanout.h keeps it from reassembling fragments. Threads: before workers start and after they stopped; bl_port_link and bl_port_set_link on
+ * the main core. */
 #ifndef BL_PORT_H
 #define BL_PORT_H
 
@@ -65,7 +66,14 @@ int bl_port_open(struct bl_port *port, const struct bl_settings_dataplane *setti
                  struct bl_error_detail *detail);
 void bl_port_close(struct bl_port *port);
 
-/** Asks for the link's state without waiting. @return true when it changed: port->link_up. Cost: a system call. */
+/** Asks for the link's state without waiting. @return true when it changed: port->link_up. Cost: system calls. */
 bool bl_port_link(struct bl_port *port);
+
+/** Takes the port's link down or brings it up: a kernel interface as `ip link set` does, other ports as their drivers do.
+ * A kernel interface need not be open. @return 0 or BL_EIO. */
+int bl_port_set_link(const struct bl_port *port, bool up);
+
+/** Whether an open port's driver can do that: does it once, down and up. @return 0, or BL_EINVAL naming the driver. */
+int bl_port_check_set_link(const struct bl_port *port, struct bl_error_detail *detail);
 
 #endif

@@ -62,6 +62,10 @@ void bl_report_fill(const struct bl_report *report, struct bl_sync_report *out)
     add_counter(out, "replica_mismatch", counts.n_mismatches);
     add_counter(out, "replica_repair", counts.n_repairs);
     add_counter(out, "reject_samples_lost", n_lost);
+    add_counter(out, "wan_link_lost", report->watch->counts[BL_SIDE_WAN].n_lost);
+    add_counter(out, "wan_taken_down", report->watch->counts[BL_SIDE_WAN].n_taken_down);
+    add_counter(out, "lan_link_lost", report->watch->counts[BL_SIDE_LAN].n_lost);
+    add_counter(out, "lan_taken_down", report->watch->counts[BL_SIDE_LAN].n_taken_down);
 }
 
 static int answer_counters(const char *command, const char *parameters, struct rte_tel_data *out)

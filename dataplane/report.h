@@ -6,6 +6,7 @@
 
 #include "dataplane/distribute.h"
 #include "dataplane/sync_codec.h"
+#include "dataplane/watch.h"
 #include "dataplane/worker.h"
 
 /** What is reported on; borrowed. */
@@ -13,6 +14,7 @@ struct bl_report {
     struct bl_worker **workers;
     unsigned n_workers;
     const struct bl_distribute *distribute;
+    const struct bl_watch *watch;
 };
 
 /** Threads: main core only. Cost: control path. */

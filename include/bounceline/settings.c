@@ -224,6 +224,7 @@ static const struct bl_config_key dataplane_keys[] = {
     {"resend_entries", BL_CONFIG_INTEGER, PLACE_D(resend_entries), .initial = "16384", .max = 1048576},
     {"sync_socket", BL_CONFIG_TEXT, PLACE_D(sync_socket), .initial = "/run/bounceline/sync.sock",
      .check = check_socket},
+    {"link_propagate", BL_CONFIG_BOOL, PLACE_D(link_propagate), .initial = "false"},
     {"workers", BL_CONFIG_INTEGER, PLACE_D(workers), .initial = "1", .min = 1, .max = 64},
     {"lcores", BL_CONFIG_TEXT, PLACE_D(lcores), .check = check_lcores},
     {"poll", BL_CONFIG_ENUM, PLACE_D(poll), .initial = "adaptive", .choices = polls},

@@ -50,6 +50,7 @@ struct bl_settings_dataplane {
     enum bl_poll poll;
     enum bl_hugepages hugepages;
     uint32_t memory_mb;
+    bool link_propagate; /**< one port without link takes the other one down */
     struct bl_settings_port protected_ports[BL_SETTINGS_PORTS_MAX];
     uint32_t n_protected_ports;
     struct bl_prefix protected_prefixes[BL_SETTINGS_PROTECTED_MAX]; /**< none: every address behind lan */

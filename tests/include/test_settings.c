@@ -53,6 +53,7 @@ START_TEST(defaults_make_a_lab_work)
     ck_assert_int_eq(defaults.dataplane.established, BL_ESTABLISHED_PASS);
     ck_assert_uint_eq(defaults.dataplane.resend_entries, 16384);
     ck_assert_int_eq(defaults.dataplane.stage, BL_STAGE_RCPT);
+    ck_assert(!defaults.dataplane.link_propagate);
     ck_assert_int_eq(defaults.dataplane.starttls, BL_STARTTLS_HIDE);
     ck_assert_uint_eq(defaults.dataplane.frame_bytes, 2048);
     ck_assert_str_eq(defaults.dataplane.sync_socket, defaults.controlplane.sync_socket);
@@ -166,6 +167,7 @@ static const struct {
     {DATAPLANE "  workers: 65\n", BL_ERANGE, ":5: dataplane.workers: found '65', expected an integer of 1..64"},
     {DATAPLANE "  stage: data\n", BL_EINVAL, ":5: dataplane.stage: found 'data', expected one of rcpt, mail"},
     {DATAPLANE "  starttls: offer\n", BL_EINVAL, ":5: dataplane.starttls: found 'offer', expected one of hide, refuse"},
+    {DATAPLANE "  link_propagate: 1\n", BL_EINVAL, ":5: dataplane.link_propagate: found '1', expected true or false"},
     {DATAPLANE "  poll: true\n", BL_EINVAL, ":5: dataplane.poll: found 'true', expected one of adaptive, busy"},
     {DATAPLANE "  protected_ports: [25, 465]\n", BL_EINVAL,
      ":5: dataplane.protected_ports: found '465', expected 465:reset, 465:drop or 465:monitor"},
