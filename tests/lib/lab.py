@@ -123,6 +123,17 @@ class Lab:
             shell("lab_end", self.dir, check=False)
             self.dir = None
 
+    def reconfigure(self, *settings):
+        """The data plane is started again with other lines in its section."""
+        self.settings = list(settings)
+        shell("appliance_config", self.dir, self.workers, shell("hugepages_setting", self.dir, HUGEPAGES).strip())
+        self._add_settings()
+        self.kill("dataplane", signal.SIGTERM)
+        wait_for("the control plane to see it go",
+                 lambda: not any(plane["connected"] for plane in self.status()["dataplanes"]), 30, 0.05)
+        self.start("dataplane")
+        self.wait_ready()
+
     def _add_settings(self):
         path = self.dir / "bounceline.yaml"
         text = path.read_text()
@@ -172,7 +183,8 @@ class Lab:
             status = self.status()
             if status is None or len(status["dataplanes"]) != 1:
                 return False
-            return int(status["dataplanes"][0]["serial"]) == int(status["durable_serial"])
+            plane = status["dataplanes"][0]  # stays in the status after it has gone
+            return plane["connected"] and int(plane["serial"]) == int(status["durable_serial"])
         wait_for("both planes at one serial", ready, seconds, 0.05)
 
     def client(self, *arguments, expect=0):
