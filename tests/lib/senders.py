@@ -228,6 +228,7 @@ class OpenSmtpd(Unpacked):
     """A daemon of its own that takes mail on a port of its own."""
     kind, package = "opensmtpd", "opensmtpd"
     users = ("opensmtpd", "opensmtpq")
+    status = "5.0.0"
 
     def configure(self):
         self.port = 2525 + self.number

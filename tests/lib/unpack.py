@@ -1,8 +1,8 @@
 """Debian packages that can't be installed beside Postfix, for the tests: fetched once, unpacked under build/senders, and
 laid over /usr for one process and its children only.
 
-Nothing of the host changes: the overlay, the names in /etc/passwd and the empty folders are seen in a mount namespace
-that ends with the process."""
+Nothing of the host changes: the overlay, the names in /etc/passwd, the host's name and the empty folders are seen in namespaces that
+end with the process."""
 import fcntl
 import os
 import shutil
@@ -13,12 +13,14 @@ from lab import BUILD
 
 FOLDER = BUILD / "senders"
 FETCH_SECONDS = 120
-# $1 the unpacked usr, $2 the folder with passwd and group; what follows is the command.
+# $1 the unpacked usr, $2 the folder with passwd and group, $3 the host's name: Sendmail waits a minute for one with a
+# dot. What follows is the command.
 INSIDE = """set -e
+printf '%s' "$3" >/proc/sys/kernel/hostname
 mount -t overlay -o "lowerdir=$1:/usr" overlay /usr
 mount --bind "$2/passwd" /etc/passwd
 mount --bind "$2/group" /etc/group
-shift 2
+shift 3
 exec "$@"
 """
 
@@ -93,5 +95,6 @@ def user_id(number):
 
 def command(lab, role, usr, folder, *words):
     """The command, in the role's namespaces, with the package laid over /usr."""
-    return ["ip", "netns", "exec", lab.namespace(role), "unshare", "--mount", "bash", "-c", INSIDE, "inside", str(usr),
-            str(folder), *map(str, words)]
+    name = f"{folder.name}.{role}.example.net"
+    return ["ip", "netns", "exec", lab.namespace(role), "unshare", "--mount", "--uts", "bash", "-c", INSIDE, "inside",
+            str(usr), str(folder), name, *map(str, words)]
