@@ -207,7 +207,8 @@ class Exim(Unpacked):
         self.exim("-qff")
 
 
-SMTPD = """listen on 127.0.0.1 port {port}
+SMTPD = """mta limit session-keepalive 0
+listen on 127.0.0.1 port {port}
 action notices relay host "{scheme_plain}127.0.0.1"
 action ipv4 relay host "{scheme}{receiver_ipv4}" src {ipv4} helo {helo}
 action ipv6 relay host "{scheme}[{receiver_ipv6}]" src {ipv6} helo {helo}

@@ -1,8 +1,8 @@
 """Debian packages that can't be installed beside Postfix, for the tests: fetched once, unpacked under build/senders, and
 laid over /usr for one process and its children only.
 
-Nothing of the host changes: the overlay, the names in /etc/passwd, the host's name and the empty folders are seen in namespaces that
-end with the process."""
+Nothing of the host changes: the overlay, the names in /etc/passwd, the host's name and the empty folders are seen in
+namespaces that end with the process."""
 import fcntl
 import os
 import shutil
