@@ -16,7 +16,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import lab as bl  # noqa: E402
 import tcp  # noqa: E402
 from lab import Lab, Wire, in_namespace  # noqa: E402
-from sync import RESET, Sync, siphash  # noqa: E402
+from sync import RESET, Sync  # noqa: E402
+from ticket import ticket  # noqa: E402
 
 # Hosts that nobody is: no kernel has a word in it. And those that are somebody.
 PAIRS = (("198.51.100.77", "192.0.2.77"), ("2001:db8:5::77", "2001:db8:25::77"))
@@ -25,18 +26,6 @@ HOSTS = ((bl.SENDER_IPV4, bl.RECEIVER_IPV4), (bl.SENDER_IPV6, bl.RECEIVER_IPV6))
 LISTED = {"198.51.100.77/32": 1, f"{bl.SENDER_IPV4}/32": 1, "2001:db8:5::/64": 1}
 DENY = "550 5.7.606 Access denied, banned sending IP [{}]; To request removal from this list please visit {} and follow " \
        "the directions.\r\n"
-
-
-def ticket(key, address, day):
-    """As include/bounceline/ticket.h says, with another SipHash."""
-    family = 6 if ":" in address else 4
-    packed = socket.inet_pton(socket.AF_INET6 if family == 6 else socket.AF_INET, address)
-    unit, length = (packed[:8].ljust(16, b"\0"), 64) if family == 6 else (packed.ljust(16, b"\0"), 32)
-    master = struct.unpack("<QQ", key)
-    daily = [siphash(*master, b"bounceline ticket key".ljust(24, b"\0") + struct.pack("<QQ", day, half))
-             for half in (0, 1)]
-    bits = siphash(*daily, unit + bytes([length, family]) + bytes(6) + struct.pack("<Q", day)) >> 4
-    return "".join("abcdefghijklmnopqrstuvwxyz234567"[bits >> 5 * i & 31] for i in reversed(range(12)))
 
 
 class Settings(unittest.TestCase):

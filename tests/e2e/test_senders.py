@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import lab as bl  # noqa: E402
 from lab import Lab, wait_for  # noqa: E402
 from senders import ALICE, ALL, Exim, Postfix, delivered, denial, notices, postfix_set  # noqa: E402
+from ticket import ticket  # noqa: E402
 from transcript import Transcript  # noqa: E402
 from unpack import Unavailable  # noqa: E402
 
@@ -204,6 +205,24 @@ class Senders(unittest.TestCase):
             self.assertIn("TLS", line)
         self.assertEqual(notices(self.lab, mail), [])
         self.assertEqual(delivered(self.lab, mail), [])
+
+    def test_ticket(self):
+        """The URL of a real bounce shows the ticket of that very address."""
+        key = os.urandom(16)
+        path = self.lab.dir / "ticket.key"
+        path.write_bytes(key)
+        path.chmod(0o600)
+        url = bl.URL + "&t={ticket}"
+        self.lab.reconfigure(f"ticket_key_file: {path}", url=url)
+        for domain, address in FAMILIES:
+            self.list(address)
+            days = {int(time.time()) // 86400}
+            mails = [sender.send([f"bob@{domain}"]) for sender in self.senders[:2]]
+            told = [wait_for("the notice", lambda m=mail: notices(self.lab, m)) for mail in mails]
+            days.add(int(time.time()) // 86400)
+            texts = [denial(address, url=url.replace("{ticket}", ticket(key, address, day))) for day in days]
+            for text in told:
+                self.assertTrue(any(line in text[0] for line in texts), (text[0][:2000], texts))
 
     def test_many_sources_at_once(self):
         """Two of each sender, one listed with a code of its own; both families, all at the same time."""

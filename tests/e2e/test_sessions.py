@@ -52,6 +52,8 @@ class Sessions(unittest.TestCase):
         if any(case is self for case, _ in outcome.failures + outcome.errors):
             self.lab.explain()
         self.delist()
+        if self.lab.settings:
+            self.lab.reconfigure()
 
     def list(self):
         self.lab.client("list", bl.SENDER_IPV4, "--wait", "enforced")
@@ -111,6 +113,39 @@ class Sessions(unittest.TestCase):
             with self.subTest(state=state):
                 self.check_listed(Exim, state)
                 self.delist()
+
+    def check_established(self, mode, counter):
+        """The session breaks off before its mail is whole, so that the next try bounces: told once, delivered never."""
+        self.lab.reconfigure(f"established: {mode}")
+        sender = self.one_mx(Postfix)
+        with self.hold.holding("DATA"):
+            mail = sender.send([BOB], BODY)
+            self.hold.wait_reached()
+            self.list()
+        attempts = wait_for("the first try to end", lambda: sender.attempts(mail))
+        self.assertIn("status=deferred", attempts[0])
+        sender.retry()
+        told = wait_for("the notice", lambda: notices(self.lab, mail))
+        self.assertIn(denial(bl.SENDER_IPV4), told[0])
+        attempts = sender.attempts(mail)
+        self.assertEqual(len(attempts), 2, attempts)
+        self.assertIn("status=bounced", attempts[1])
+        self.assertEqual(delivered(self.lab, mail), [])
+        wait_for(counter, lambda: int(self.lab.status()["dataplanes"][0]["counters"][counter]) > 0)
+        return attempts[0]
+
+    def test_established_reset(self):
+        """At once, and at both ends."""
+        log = self.lab.dir / "receiver/maillog"
+        before = log.read_text().count("lost connection after DATA")
+        self.assertIn("lost connection", self.check_established("reset", "reset_established"))
+        wait_for("the server's end", lambda: log.read_text().count("lost connection after DATA") > before)
+
+    def test_established_drop(self):
+        """After the sender's own time limit."""
+        postfix_set(self.lab, "sender", "smtp_data_xfer_timeout=3s", "smtp_data_done_timeout=3s")
+        self.addCleanup(postfix_set, self.lab, "sender", "smtp_data_xfer_timeout=180s", "smtp_data_done_timeout=600s")
+        self.assertIn("timed out", self.check_established("drop", "drop_established"))
 
     def hold_and_delist(self, sender, verb):
         """The mail whose dialogue was at the verb when the delist was enforced."""

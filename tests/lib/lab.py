@@ -123,11 +123,18 @@ class Lab:
             shell("lab_end", self.dir, check=False)
             self.dir = None
 
-    def reconfigure(self, *settings):
-        """The data plane is started again with other lines in its section."""
+    def reconfigure(self, *settings, url=URL):
+        """The data plane is started again with other lines in its section; the control plane too for another URL."""
         self.settings = list(settings)
+        path = self.dir / "bounceline.yaml"
+        others = f"url: {URL}\n" not in path.read_text() or url != URL
         shell("appliance_config", self.dir, self.workers, shell("hugepages_setting", self.dir, HUGEPAGES).strip())
         self._add_settings()
+        path.write_text(path.read_text().replace(f"url: {URL}\n", f"url: {url}\n"))
+        if others:
+            self.kill("controlplane", signal.SIGTERM)
+            self.start("controlplane")
+            wait_for("the control plane", self.status)
         self.kill("dataplane", signal.SIGTERM)
         wait_for("the control plane to see it go",
                  lambda: not any(plane["connected"] for plane in self.status()["dataplanes"]), 30, 0.05)
