@@ -84,6 +84,7 @@ class Plane:
 
     def launch(self):
         """Starts the process; ready() waits for it."""
+        assert self.name not in self.lab.processes, "two data planes on one wire would answer both"
         with open(self.lab.dir / f"{self.name}.log", "ab") as log:
             self.lab.processes[self.name] = subprocess.Popen(
                 ["ip", "netns", "exec", self.lab.namespace("appliance"), str(bl.BUILD / "bounceline-dataplane"),
