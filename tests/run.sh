@@ -213,6 +213,7 @@ main() {
         build "build/asan" asan "$BL_BUILD/asan" || asan=no
     fi
     if [[ $built == yes ]]; then unit_tests "$BL_BUILD" release; fi
+    if [[ $QUICK == no ]]; then run_test "coverage of the responder" "$TESTS/coverage.sh"; fi
     if [[ $asan == yes ]]; then unit_tests "$BL_BUILD/asan" asan; fi
     if [[ $built == yes && $QUICK == no ]]; then end_to_end release "$BL_BUILD"; fi
     if [[ $asan == yes ]]; then end_to_end asan "$BL_BUILD/asan" '^test_dataplane'; fi
