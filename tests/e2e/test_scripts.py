@@ -34,7 +34,9 @@ SOL_PACKET, PACKET_AUXDATA, SIOCOUTQ = 263, 8, 0x5411
 MARK = bytes.fromhex("0200000000aa0200000000bb88b5")
 SECONDS = 20.0
 SCRIPTS = sc.load()
-NOTES = pathlib.Path(__file__).resolve().parents[2] / "../shared/REJECT.md"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+REASONS = re.findall(r'X\(\w+, [A-Z]+, "(\w+)"', (ROOT / "include/bounceline/verdict.h").read_text())
+NOTES = ROOT / "../shared/REJECT.md"
 
 
 class Port:
@@ -141,7 +143,7 @@ class Plane:
         while got != expected and time.monotonic() < end:
             self.sync.receive("report")
             got = {c.name: c.value for c in self.sync.report.counters
-                   if c.value and c.name.startswith(("pass", "drop", "reject", "reset"))}
+                   if c.value and c.name in REASONS}
             for reason in ("pass_not_ip", "pass_other", "pass_from_lan"):
                 if got.get(reason, 0) >= expected.get(reason, 0):
                     got[reason] = expected.get(reason, 0)
