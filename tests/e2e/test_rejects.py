@@ -256,22 +256,6 @@ class Wired(unittest.TestCase):
         self.assertRegex(self.lab.client("lookup", bl.SENDER_IPV4).stdout, r"\d+ hits, last 20\d\d-")
         self.assertIn("198.51.100.0/24 from drop", self.lab.client("top", "--listings").stdout)
 
-    def test_delisted_meanwhile(self):
-        """A reject that arrives after the delist still names what listed it then: the listing is there, suppressed. A
-        source that no other test has: a delist lasts."""
-        self.list("2001:db8:6::/64", "drop")
-        self.stop_controlplane()
-        try:
-            dialogue(self.lab, bl.OTHER_IPV6, bl.RECEIVER_IPV6)
-            child = subprocess.Popen([str(PROGRAM), "--socket", str(self.lab.dir / "control.sock"), "delist",
-                                      bl.OTHER_IPV6], stdout=subprocess.DEVNULL)
-        finally:
-            self.continue_controlplane()
-        self.assertEqual(child.wait(20), 0)
-        found = self.wait_rejects(1, bl.OTHER_IPV6)
-        self.assertEqual([(r["listing"], r["listing_source"], r["code"]) for r in found],
-                         [("2001:db8:6::/64", "drop", 607)])
-
     def test_the_file_has_every_one(self):
         self.list("198.51.100.0/24", "drop")
         for _ in range(4):
@@ -341,13 +325,13 @@ class Wired(unittest.TestCase):
                     self.flood(wire, 60000)
             finally:
                 os._exit(0)
-        try:
-            answers = [dialogue(self.lab, bl.SENDER_IPV4, bl.RECEIVER_IPV4, 30) for _ in range(5)]
-        finally:
-            os.waitpid(child, 0)
+        answers, flooding = [], True
+        while flooding or len(answers) < 5:  # most of them while the flood has used its budget up
+            answers.append(dialogue(self.lab, bl.SENDER_IPV4, bl.RECEIVER_IPV4, 30))
+            flooding = flooding and os.waitpid(child, os.WNOHANG)[0] == 0
         self.assertTrue(all("550 5.7.607" in answer for answer in answers), answers)
         counted = self.counters()
-        found = self.wait_rejects(5, bl.SENDER_IPV4)
+        found = self.wait_rejects(len(answers), bl.SENDER_IPV4)
         # Every 550 is told by itself: none stands for another.
         self.assertEqual(sum(r["weight"] for r in found), counted["reject_bounce"] - before["reject_bounce"])
         self.assertTrue(all(r["weight"] == 1 for r in found), found)
@@ -531,6 +515,20 @@ class Alone(unittest.TestCase):
                              [("192.0.2.0/24", "operator", 82)])
             shown = stub.ListRejects(pb.ListRejectsRequest(limit=100)).rejects
             self.assertEqual([r.reason for r in shown], ["reject_bounce"] * 4 + ["unknown"])
+
+    def test_delisted_meanwhile(self):
+        """A reject that arrives after the delist still names what listed it then: the listing is there, suppressed. When
+        the listing is gone too, nobody is named."""
+        with ControlPlane() as plane, DataPlane(plane) as edge:
+            stub = plane.stub()
+            apply(stub, update("LIST", "192.0.2.1", source="drop"), update("LIST", "203.0.113.1", source="drop"),
+                  enforced=True)
+            apply(stub, update("DELIST", "192.0.2.1"), enforced=True)
+            edge.send(rejects=sync.RejectSamples(samples=[self.sample(1), self.sample(2)]))
+            cp.wait_for("two", lambda: len(stub.ListRejects(pb.ListRejectsRequest()).rejects) == 2)
+            first, second = stub.ListRejects(pb.ListRejectsRequest()).rejects
+            self.assertEqual((first.listing, first.listing_source, first.code), ("192.0.2.1/32", "drop", 607))
+            self.assertEqual((second.listing, second.listing_source, second.code), ("", "", 607))
 
     def test_a_bad_sample_ends_the_connection(self):
         for fields in ({"weight": 0}, {"source": b"123"}, {"destination": bytes(16)}, {"class_id": 0},
