@@ -14,7 +14,12 @@ done
 
 SKIP_CODE=77
 E2E_SECONDS=420
-HUGEPAGES=512
+# End to end tests mostly wait: so many at a time. Each has up to two data planes of 256 huge pages.
+JOBS=4
+HUGEPAGES=2048
+# The longest of them, so that none is left alone at the end; and what must be alone: it looks at what the host lends.
+LONGEST=(test_senders test_tcp test_link test_wire test_durability test_full_size test_sessions)
+ALONE=(test_run)
 LONG=no
 QUICK=no
 ONLY=''
@@ -23,6 +28,7 @@ N_FAILED=0
 N_SKIPPED=0
 STATE=''
 LOG=''
+declare -A RUNNING=() # by process: name|log|start
 
 usage() {
     cat <<'EOT'
@@ -92,14 +98,52 @@ run_test() {
     progress "$name"
     start=$(now_ms)
     "$@" >"$LOG" 2>&1 </dev/null || status=$?
-    case $status in
-        0) report passed "$name" "$(elapsed "$start")" "$(grep -oE 'median .*' "$LOG" | head -n 1 || true)" ;;
-        "$SKIP_CODE") report skipped "$name" "$(elapsed "$start")" "$(tail -n 1 "$LOG")" ;;
+    report_run "$name" "$(elapsed "$start")" "$status" "$LOG"
+}
+
+# report_run NAME SECONDS STATUS LOG
+report_run() {
+    case $3 in
+        0) report passed "$1" "$2" "$(grep -oE 'median .*' "$4" | head -n 1 || true)" ;;
+        "$SKIP_CODE") report skipped "$1" "$2" "$(tail -n 1 "$4")" ;;
         *)
-            report failed "$name" "$(elapsed "$start")" "exit $status"
-            tail -n 60 "$LOG" | sed 's/^/    /'
+            report failed "$1" "$2" "exit $3"
+            tail -n 60 "$4" | sed 's/^/    /'
             ;;
     esac
+}
+
+# start_test NAME COMMAND...: run_test in the background, as soon as fewer than JOBS run; finish_tests reports the rest.
+start_test() {
+    local name=$1 log
+    shift
+    wanted "$name" || return 0
+    while ((${#RUNNING[@]} >= JOBS)); do finish_test; done
+    log=$(mktemp)
+    "$@" >"$log" 2>&1 </dev/null &
+    RUNNING[$!]="$name|$log|$(now_ms)"
+    progress_running
+}
+
+progress_running() {
+    local job names=''
+    for job in "${RUNNING[@]}"; do names+=" ${job%%|*}"; done
+    progress "${names# }"
+}
+
+# finish_test: waits for whichever test ends first, and reports it.
+finish_test() {
+    local pid='' status=0 name log start
+    wait -n -p pid "${!RUNNING[@]}" || status=$?
+    IFS='|' read -r name log start <<<"${RUNNING[$pid]}"
+    unset "RUNNING[$pid]"
+    report_run "$name" "$(elapsed "$start")" "$status" "$log"
+    rm -f "$log"
+    if ((${#RUNNING[@]} > 0)); then progress_running; fi
+}
+
+finish_tests() {
+    while ((${#RUNNING[@]} > 0)); do finish_test; done
 }
 
 # build NAME PRESET FOLDER: a build is a test too; false when it failed.
@@ -143,16 +187,25 @@ unit_test() {
     esac
 }
 
-# end_to_end LABEL BUILD [PATTERN]: every tests/e2e/test_*.py, with the programs of that build.
+# e2e_names: tests/e2e/test_*.py without the ending, the longest first, those that must be alone last.
+e2e_names() {
+    local file
+    printf '%s\n' "${LONGEST[@]}"
+    for file in "$TESTS"/e2e/test_*.py; do basename "$file" .py; done | grep -vxF -f <(printf '%s\n' "${LONGEST[@]}" "${ALONE[@]}")
+    printf '%s\n' "${ALONE[@]}"
+}
+
+# end_to_end LABEL BUILD [PATTERN]: every tests/e2e/test_*.py, with the programs of that build, several at a time.
 end_to_end() {
-    local file name
-    for file in "$TESTS"/e2e/test_*.py; do
-        name=$(basename "$file" .py)
+    local name
+    while read -r name; do
         [[ $name =~ ${3:-.} ]] || continue
-        run_test "e2e/$name ($1)" env BL_BUILD="$2" BL_SOURCE="$BL_ROOT" \
+        if [[ " ${ALONE[*]} " == *" $name "* ]]; then finish_tests; fi
+        start_test "e2e/$name ($1)" env BL_BUILD="$2" BL_SOURCE="$BL_ROOT" \
             BL_SHARED_DATA="$BL_ROOT/../shared/data" \
-            timeout --kill-after=10 "$E2E_SECONDS" /usr/bin/python3 -B "$file"
-    done
+            timeout --kill-after=10 "$E2E_SECONDS" /usr/bin/python3 -B "$TESTS/e2e/$name.py"
+    done < <(e2e_names)
+    finish_tests
 }
 
 # Each fuzzer for ten minutes on a copy of its corpus; what it finds stays in build/fuzz for a person.
@@ -176,8 +229,11 @@ checks() {
 }
 
 cleanup() {
-    local status=$?
+    local status=$? pid
     trap - EXIT INT TERM HUP
+    # Each ends its own lab when it is told to.
+    for pid in "${!RUNNING[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
+    wait
     rm -f "$LOG"
     if [[ -n $STATE ]]; then lab_end "$STATE"; fi
     exit "$status"
@@ -191,7 +247,8 @@ prepare() {
     LOG=$(mktemp)
     STATE=$(lab_create $$)
     if ! hugepages_take "$STATE" "$HUGEPAGES"; then
-        say "Fewer than $HUGEPAGES huge pages to be had: the data plane runs on ordinary memory."
+        say "Fewer than $HUGEPAGES huge pages to be had: some data planes run on ordinary memory, one test at a time."
+        JOBS=1
     fi
     if [[ $LONG == yes ]]; then
         export BL_LONG=1 # unit tests and end to end tests look at it
@@ -216,7 +273,7 @@ main() {
     if [[ $QUICK == no ]]; then run_test "coverage of the responder" "$TESTS/coverage.sh"; fi
     if [[ $asan == yes ]]; then unit_tests "$BL_BUILD/asan" asan; fi
     if [[ $built == yes && $QUICK == no ]]; then end_to_end release "$BL_BUILD"; fi
-    if [[ $asan == yes ]]; then end_to_end asan "$BL_BUILD/asan" '^test_dataplane'; fi
+    if [[ $asan == yes ]]; then end_to_end asan "$BL_BUILD/asan" '^test_(dataplane|rejects|scripts|limits)$'; fi
     if [[ $LONG == yes ]]; then fuzzers; fi
     say "Everything took $(elapsed "$start") s."
     printf '%s passed, %s failed, %s skipped\n' "$N_PASSED" "$N_FAILED" "$N_SKIPPED"
