@@ -60,7 +60,7 @@ static bool is_protected_ip6(const struct bl_classify_policy *policy, struct bl_
 
 static bool is_protected_destination(const struct bl_classify_policy *policy, const struct bl_packet *packet)
 {
-    if (policy->any_destination)
+    if (policy->any_destination || packet->destination_cut)
         return true;
     return packet->family == BL_FAMILY_IPV4 ? is_protected_ip4(policy, packet->destination_ip4)
                                             : is_protected_ip6(policy, packet->destination_ip6);

@@ -17,7 +17,9 @@ enum {
     VLAN_BYTES = 4,
     VLAN_TAGS_MAX = 4,
     IPV4_BYTES = 20,
+    IPV4_SOURCE_END = 16,
     IPV6_BYTES = 40,
+    IPV6_SOURCE_END = 24,
     TCP_BYTES = 20,
     EXTENSION_HEADERS_MAX = 8,
     EXTENSION_BYTES_MAX = 256,
@@ -106,11 +108,14 @@ static enum bl_parse_status parse_ipv4(struct span span, struct bl_packet *packe
     size_t header_bytes;
     size_t total_bytes;
 
-    if (left(&span) < IPV4_BYTES || ip[0] >> 4 != 4)
+    if (left(&span) < IPV4_SOURCE_END || ip[0] >> 4 != 4)
         return BL_PARSE_UNPARSABLE;
-    /* Before any length is judged: a listed source must not get through behind a header that lies. */
+    /* Before any length is judged: a listed source must not get through behind a header that lies, or is cut. */
     packet->family = BL_FAMILY_IPV4;
     packet->source_ip4 = load_be32(ip + 12);
+    packet->destination_cut = left(&span) < IPV4_BYTES;
+    if (packet->destination_cut)
+        return BL_PARSE_UNPARSABLE;
     packet->destination_ip4 = load_be32(ip + 16);
     header_bytes = (size_t)(ip[0] & 0x0f) * 4;
     total_bytes = load_be16(ip + 2);
@@ -175,10 +180,13 @@ static enum bl_parse_status parse_ipv6(struct span span, struct bl_packet *packe
     const uint8_t *ip = span.frame + span.at;
     size_t payload_bytes;
 
-    if (left(&span) < IPV6_BYTES || ip[0] >> 4 != 6)
+    if (left(&span) < IPV6_SOURCE_END || ip[0] >> 4 != 6)
         return BL_PARSE_UNPARSABLE;
     packet->family = BL_FAMILY_IPV6;
     packet->source_ip6 = load_ip6(ip + 8);
+    packet->destination_cut = left(&span) < IPV6_BYTES;
+    if (packet->destination_cut)
+        return BL_PARSE_UNPARSABLE;
     packet->destination_ip6 = load_ip6(ip + 24);
     /* A jumbogram says 0 here (RFC 2675): nothing is left for TCP then, and it is not parsable. */
     payload_bytes = load_be16(ip + 4);

@@ -16,7 +16,7 @@
 
 enum bl_parse_status {
     BL_PARSE_NOT_IP,     /**< ARP, unknown EtherType, too short for an Ethernet header: nothing else is set */
-    BL_PARSE_UNPARSABLE, /**< IP by its EtherType, but broken; family and addresses are set when they could be read */
+    BL_PARSE_UNPARSABLE, /**< IP by its EtherType, but broken; family and source are set when it could be read */
     BL_PARSE_FRAGMENT,   /**< any fragment, the first too (TCP ports unreliable); addresses are set */
     BL_PARSE_OTHER,      /**< IP, whole, not TCP; addresses are set */
     BL_PARSE_TCP,        /**< everything is set */
@@ -35,7 +35,7 @@ enum {
 
 struct bl_packet {
     uint8_t status;          /**< enum bl_parse_status */
-    uint8_t family;          /**< enum bl_family; BL_FAMILY_NONE: addresses not readable */
+    uint8_t family;          /**< enum bl_family; BL_FAMILY_NONE: no address is readable */
     uint8_t tcp_flags;       /**< BL_TCP_* */
     bool link_group;         /**< to or from a group MAC address: nothing may be answered to it (RFC 1122, 4.2.3.10) */
     uint16_t l3_offset;      /**< of the IP header from the frame's start: 14 and 4 for each tag */
@@ -45,6 +45,7 @@ struct bl_packet {
     uint16_t source_port;
     uint16_t destination_port;
     uint16_t window;
+    bool destination_cut; /**< unparsable: the frame ends before the destination does */
     uint32_t sequence;
     uint32_t acknowledgement;
     union {

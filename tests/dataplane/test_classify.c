@@ -247,6 +247,10 @@ START_TEST(everything_is_protected_by_the_widest)
     }
     packet.family = BL_FAMILY_IPV6; /* of which nothing was said */
     ck_assert(!bl_classify_needs_lookup(&policy, &packet, &decision));
+    /* Whom a cut frame is for nobody can say: its source alone decides. */
+    packet.status = BL_PARSE_UNPARSABLE;
+    packet.destination_cut = true;
+    ck_assert(bl_classify_needs_lookup(&policy, &packet, &decision));
 }
 END_TEST
 

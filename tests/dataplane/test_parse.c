@@ -92,6 +92,7 @@ END_TEST
 START_TEST(no_cut_frame_is_a_segment)
 {
     struct frame_spec spec = frame_spec_init(family_of(_i));
+    size_t source_end = spec.family == 4 ? 16 : 24;
     size_t ip_bytes = spec.family == 4 ? 20 : 40;
     size_t length;
 
@@ -109,8 +110,9 @@ START_TEST(no_cut_frame_is_a_segment)
             continue;
         }
         ck_assert_int_eq(packet.status, BL_PARSE_UNPARSABLE);
-        /* The source is known as soon as the IP header is whole: a listed one must not get through. */
-        ck_assert_int_eq(packet.family, cut < 22 + ip_bytes ? BL_FAMILY_NONE : spec.family);
+        /* A listed source must not get through as soon as it can be read. */
+        ck_assert_int_eq(packet.family, cut < 22 + source_end ? BL_FAMILY_NONE : spec.family);
+        ck_assert_int_eq(packet.destination_cut, packet.family != BL_FAMILY_NONE && cut < 22 + ip_bytes);
     }
     ck_assert_int_eq(parse(length).status, BL_PARSE_TCP);
 }
