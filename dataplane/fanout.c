@@ -2,6 +2,7 @@
 #include "dataplane/fanout.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <linux/if_packet.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,7 +16,43 @@
 #define PACKET_FANOUT_FLAG_IGNORE_OUTGOING 0x4000
 #endif
 
-enum { TYPE_SHIFT = 16 }; /* of type and flags, in the option's value */
+enum {
+    TYPE_SHIFT = 16, /* of type and flags, in the option's value; the group is below */
+    ATTEMPTS_MAX = 8,
+};
+
+uint16_t bl_fanout_group(uint32_t process, uint32_t interface, uint32_t attempt)
+{
+    return (uint16_t)(((process * 0x9e3779b1u ^ interface) * 0x85ebca6bu >> TYPE_SHIFT) + attempt);
+}
+
+static uint32_t interface_of(int fd)
+{
+    struct sockaddr_ll address = {0};
+    socklen_t length = sizeof(address);
+
+    (void)getsockname(fd, (struct sockaddr *)&address, &length);
+    return (uint32_t)address.sll_ifindex;
+}
+
+/* The queues of a port try the same groups in the same order, and meet in the first that no other program has: the
+ * kernel refuses one that is of another interface. */
+static int join(int fd, uint32_t fanout)
+{
+    int result = -1;
+
+    fanout &= ~((uint32_t)PACKET_FANOUT_FLAG_DEFRAG << TYPE_SHIFT);
+    fanout |= (uint32_t)PACKET_FANOUT_FLAG_IGNORE_OUTGOING << TYPE_SHIFT;
+    for (uint32_t attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+        uint32_t option = fanout >> TYPE_SHIFT << TYPE_SHIFT;
+
+        option |= bl_fanout_group((uint32_t)getpid(), interface_of(fd), attempt);
+        result = (int)syscall(SYS_setsockopt, fd, SOL_PACKET, PACKET_FANOUT, &option, (socklen_t)sizeof(option));
+        if (result == 0 || errno != EINVAL)
+            break;
+    }
+    return result;
+}
 
 /* Found by the driver, a shared object, because the executable exports it (CMakeLists.txt). */
 __attribute__((used, visibility("default"))) int setsockopt(int fd, int level, int name, const void *value,
@@ -25,9 +62,7 @@ __attribute__((used, visibility("default"))) int setsockopt(int fd, int level, i
 
     if (level == SOL_PACKET && name == PACKET_FANOUT && length == sizeof(fanout)) {
         memcpy(&fanout, value, sizeof(fanout));
-        fanout &= ~((uint32_t)PACKET_FANOUT_FLAG_DEFRAG << TYPE_SHIFT);
-        fanout |= (uint32_t)PACKET_FANOUT_FLAG_IGNORE_OUTGOING << TYPE_SHIFT;
-        value = &fanout;
+        return join(fd, fanout);
     }
     return (int)syscall(SYS_setsockopt, fd, level, name, value, length);
 }

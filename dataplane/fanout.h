@@ -6,11 +6,19 @@
  * size, or the other port drops it, so that no fragmented datagram passes. The driver has no setting for it. So
  * this program has a setsockopt of its own, which the driver's calls find before the C library's; it takes that flag
  * out, and adds the one that keeps frames which the host itself sends on the port from being taken for received ones.
- * The kernel is then asked whether it worked. Threads: any; no state. */
+ * The kernel is then asked whether it worked.
+ *
+ * It also gives the port's sockets another group: the driver's is the process number XOR the interface's, so that two
+ * data planes on one host, started one after the other on neighbouring interfaces, have the same one by chance, and the
+ * second does not start. Threads: any; no state. */
 #ifndef BL_FANOUT_H
 #define BL_FANOUT_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+/** The group of a port's sockets at the @p attempt-th try. Neighbours in process and interface are far apart. */
+uint16_t bl_fanout_group(uint32_t process, uint32_t interface, uint32_t attempt);
 
 /** True when no packet socket of this process reassembles fragments. Cost: start-up, looks at every descriptor. */
 bool bl_fanout_verify(void);

@@ -67,7 +67,7 @@ class Bounce(unittest.TestCase):
         self.assertIn(f"550 5.7.{code} Access denied, banned sending IP [{address}]; To request removal from this list"
                       f" please visit {url} and follow the directions.", notice)
         self.assertIn(f"Status: 5.7.{code}", notice)
-        attempts = self.lab.attempts(name)
+        attempts = wait_for("the sender's log of it", lambda: self.lab.attempts(name))
         self.assertEqual(len(attempts), 1, attempts)
         self.assertIn(f"dsn=5.7.{code}, status=bounced", attempts[0])
         self.assertIn("in reply to RCPT TO command", attempts[0])
@@ -78,7 +78,8 @@ class Bounce(unittest.TestCase):
         name = self.lab.send(to, body)
         message = wait_for("the mail", lambda: self.lab.find_mail(name))
         self.assertEqual(message.get_payload(), body)
-        attempts = self.lab.attempts(name)
+        # The receiver has the mail before the sender's log has a line of it.
+        attempts = wait_for("the sender's log of it", lambda: self.lab.attempts(name))
         self.assertEqual(len(attempts), 1, attempts)
         self.assertIn("status=sent", attempts[0])
         self.assertIsNone(self.lab.find_bounce(name))
