@@ -95,10 +95,10 @@ static enum bl_reason send(struct bl_worker *worker, const struct heard *heard, 
 static void forget(struct bl_worker *worker, const struct bl_packet *packet)
 {
     const struct bl_common *common = worker->common;
-    uint64_t epoch = __atomic_load_n(&common->now_s, __ATOMIC_RELAXED) / BL_REJECT_EPOCH_S;
+    struct bl_cookie_epochs good = bl_cookie_epochs(__atomic_load_n(&common->now_s, __ATOMIC_RELAXED));
 
-    for (unsigned age = 0; age < 2; age++)
-        bl_resend_clear(&worker->resend, bl_cookie_hash(&common->rules.cookie_key, packet, epoch - age));
+    for (unsigned i = 0; i < good.n; i++)
+        bl_resend_clear(&worker->resend, bl_cookie_hash(&common->rules.cookie_key, packet, good.epochs[i]));
 }
 
 /* What the ring of handshakes learns of this segment. */
@@ -112,7 +112,7 @@ static void remember(struct bl_worker *worker, const struct heard *heard, enum b
         bl_resend_note_greeting(&worker->resend, heard->bytes, heard->packet, cookie, worker->now_tsc);
     else if (bl_verdict_of(reason) == BL_VERDICT_REJECT)
         bl_resend_clear(&worker->resend, cookie);
-    else if ((heard->packet->tcp_flags & BL_TCP_RST) != 0)
+    else if (reason != BL_REASON_DROP_CHECKSUM && (heard->packet->tcp_flags & BL_TCP_RST) != 0)
         forget(worker, heard->packet);
 }
 

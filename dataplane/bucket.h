@@ -4,7 +4,7 @@
  *
  * The Generic Cell Rate Algorithm (ITU-T I.371, Annex A) as virtual scheduling: each event moves the time at which the
  * next one is due; one that comes more than the depth before its time does not conform. Time is the caller's, in ticks
- * of any rate. Pure. Threads: owner of the bucket. Cost: fast path. */
+ * of any rate; where it goes back (a machine that was moved or restored), the bucket starts again full. Pure. Threads: owner of the bucket. Cost: fast path. */
 #ifndef BL_BUCKET_H
 #define BL_BUCKET_H
 
@@ -34,6 +34,9 @@ static inline bool bl_bucket_take(struct bl_bucket *bucket, uint64_t now_ticks)
 
     if (bucket->interval_ticks == 0)
         return true;
+    /* Further ahead than any event can have put it. */
+    if (due - now_ticks > bucket->depth_ticks + bucket->interval_ticks)
+        due = now_ticks;
     if (due - now_ticks > bucket->depth_ticks)
         return false;
     bucket->due_ticks = due + bucket->interval_ticks;

@@ -27,8 +27,8 @@ static int compare_ip6(struct bl_ip6 a, struct bl_ip6 b)
     return a.lo < b.lo ? -1 : a.lo > b.lo;
 }
 
-/* Sorted ranges that do not overlap: only the last one that begins at or before the address can hold it. */
-static bool is_protected_ip4(const struct bl_classify_policy *policy, uint32_t ip4)
+/* Sorted ranges that do not overlap: only the last one that begins at or before the address can hold it. NULL: none. */
+static const struct bl_classify_range_ipv4 *find_ip4(const struct bl_classify_policy *policy, uint32_t ip4)
 {
     uint32_t low = 0;
 
@@ -40,10 +40,10 @@ static bool is_protected_ip4(const struct bl_classify_policy *policy, uint32_t i
         else
             high = middle;
     }
-    return low > 0 && ip4 <= policy->ipv4[low - 1].last;
+    return low > 0 && ip4 <= policy->ipv4[low - 1].last ? &policy->ipv4[low - 1] : NULL;
 }
 
-static bool is_protected_ip6(const struct bl_classify_policy *policy, struct bl_ip6 ip6)
+static const struct bl_classify_range_ipv6 *find_ip6(const struct bl_classify_policy *policy, struct bl_ip6 ip6)
 {
     uint32_t low = 0;
 
@@ -55,15 +55,15 @@ static bool is_protected_ip6(const struct bl_classify_policy *policy, struct bl_
         else
             high = middle;
     }
-    return low > 0 && compare_ip6(ip6, policy->ipv6[low - 1].last) <= 0;
+    return low > 0 && compare_ip6(ip6, policy->ipv6[low - 1].last) <= 0 ? &policy->ipv6[low - 1] : NULL;
 }
 
 static bool is_protected_destination(const struct bl_classify_policy *policy, const struct bl_packet *packet)
 {
     if (policy->any_destination || packet->destination_cut)
         return true;
-    return packet->family == BL_FAMILY_IPV4 ? is_protected_ip4(policy, packet->destination_ip4)
-                                            : is_protected_ip6(policy, packet->destination_ip6);
+    return packet->family == BL_FAMILY_IPV4 ? find_ip4(policy, packet->destination_ip4) != NULL
+                                            : find_ip6(policy, packet->destination_ip6) != NULL;
 }
 
 void bl_classify_policy_init(struct bl_classify_policy *policy)
@@ -75,6 +75,7 @@ void bl_classify_policy_init(struct bl_classify_policy *policy)
 void bl_classify_policy_protect(struct bl_classify_policy *policy, uint16_t port, uint8_t action)
 {
     policy->protected_ports[port / 64] |= UINT64_C(1) << (port % 64);
+    policy->bites |= action != BL_ACTION_MONITOR;
     if (action != BL_ACTION_REJECT)
         policy->ports[policy->n_ports++] = (struct bl_classify_port){port, action};
 }
@@ -84,9 +85,10 @@ static void protect_ip4(struct bl_classify_policy *policy, const struct bl_prefi
 {
     uint32_t first = bl_address_to_ip4(prefix->bytes);
     uint32_t last = prefix->length == 0 ? UINT32_MAX : first | (uint32_t)(((uint64_t)1 << (32 - prefix->length)) - 1);
+    const struct bl_classify_range_ipv4 *wider = find_ip4(policy, first);
     uint32_t n = 0;
 
-    if (is_protected_ip4(policy, first) && is_protected_ip4(policy, last))
+    if (wider != NULL && last <= wider->last)
         return;
     for (uint32_t i = 0; i < policy->n_ipv4; i++)
         if (policy->ipv4[i].first < first || policy->ipv4[i].first > last)
@@ -100,13 +102,15 @@ static void protect_ip6(struct bl_classify_policy *policy, const struct bl_prefi
 {
     struct bl_ip6 first = bl_address_to_ip6(prefix->bytes);
     struct bl_ip6 last = first;
+    const struct bl_classify_range_ipv6 *wider;
     uint32_t n = 0;
 
     if (prefix->length < 64)
         last = (struct bl_ip6){first.hi | UINT64_MAX >> prefix->length, UINT64_MAX};
     else if (prefix->length < 128)
         last.lo = first.lo | UINT64_MAX >> (prefix->length - 64);
-    if (is_protected_ip6(policy, first) && is_protected_ip6(policy, last))
+    wider = find_ip6(policy, first);
+    if (wider != NULL && compare_ip6(last, wider->last) <= 0)
         return;
     for (uint32_t i = 0; i < policy->n_ipv6; i++)
         if (compare_ip6(policy->ipv6[i].first, first) < 0 || compare_ip6(policy->ipv6[i].first, last) > 0)
@@ -147,11 +151,14 @@ bool bl_classify_needs_lookup(const struct bl_classify_policy *policy, const str
     }
 }
 
-/* On a port with an action of its own that stands in for the 550. */
+/* On a port with an action of its own that stands in for the 550. Where every port only monitors, what shows no port is
+ * let through too: somebody is trying things out. */
 static uint8_t action_on_port(const struct bl_classify_policy *policy, const struct bl_packet *packet, uint8_t action)
 {
-    if (action != BL_ACTION_REJECT || packet->status != BL_PARSE_TCP)
+    if (action != BL_ACTION_REJECT)
         return action;
+    if (packet->status != BL_PARSE_TCP)
+        return policy->bites ? action : BL_ACTION_MONITOR;
     for (uint32_t i = 0; i < policy->n_ports; i++)
         if (policy->ports[i].port == packet->destination_port)
             return policy->ports[i].action;

@@ -39,6 +39,7 @@ struct bl_classify_policy {
     uint32_t n_ipv4;
     uint32_t n_ipv6;
     bool any_destination;
+    bool bites; /**< on some port the action reject is more than monitor */
     struct bl_classify_range_ipv4 ipv4[BL_CLASSIFY_RANGES_MAX]; /**< protected addresses; sorted, none overlap */
     struct bl_classify_range_ipv6 ipv6[BL_CLASSIFY_RANGES_MAX];
 };

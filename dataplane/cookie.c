@@ -40,12 +40,24 @@ uint32_t bl_cookie_isn(const struct bl_siphash_key *key, const struct bl_packet 
     return (uint32_t)bl_cookie_hash(key, packet, epoch);
 }
 
-bool bl_cookie_verify(const struct bl_siphash_key *key, const struct bl_packet *packet, uint64_t epoch,
+/* The current epoch first: most dialogues end within seconds. */
+struct bl_cookie_epochs bl_cookie_epochs(uint64_t now_s)
+{
+    uint64_t now = now_s / BL_COOKIE_EPOCH_S;
+    struct bl_cookie_epochs good = {.epochs = {now, now - 1, now + 1}, .n = 2};
+
+    if (now_s % BL_COOKIE_EPOCH_S >= BL_COOKIE_EPOCH_S - BL_COOKIE_SKEW_S)
+        good.n = 3;
+    return good;
+}
+
+bool bl_cookie_verify(const struct bl_siphash_key *key, const struct bl_packet *packet, uint64_t now_s,
                       struct bl_cookie_proof *proof)
 {
-    /* The current epoch first: most dialogues end within seconds. */
-    for (unsigned age = 0; age < 2; age++) {
-        uint64_t hash = bl_cookie_hash(key, packet, epoch - age);
+    struct bl_cookie_epochs good = bl_cookie_epochs(now_s);
+
+    for (unsigned i = 0; i < good.n; i++) {
+        uint64_t hash = bl_cookie_hash(key, packet, good.epochs[i]);
         uint32_t offset = packet->acknowledgement - (uint32_t)hash - 1;
 
         if (offset < BL_COOKIE_OFFSET_MAX) {

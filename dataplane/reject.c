@@ -106,10 +106,10 @@ static void set_reply(struct bl_reply *reply, uint8_t flags, uint32_t sequence, 
 }
 
 /* Data in a SYN (fast open) is not acknowledged: the client sends it again when it has the cookie. */
-static enum bl_reason answer_syn(const struct bl_reject_rules *rules, const struct bl_packet *packet, uint64_t epoch,
+static enum bl_reason answer_syn(const struct bl_reject_rules *rules, const struct bl_packet *packet, uint64_t now_s,
                                  struct bl_reply *reply)
 {
-    reply->cookie = bl_cookie_hash(&rules->cookie_key, packet, epoch);
+    reply->cookie = bl_cookie_hash(&rules->cookie_key, packet, now_s / BL_COOKIE_EPOCH_S);
     bl_reject_repeat_syn_ack(reply->cookie, packet->sequence + 1, reply);
     return BL_REASON_REJECT_SYN;
 }
@@ -226,7 +226,6 @@ enum bl_reason bl_reject_answer(const struct bl_reject_rules *rules, const struc
                                 struct bl_reply *reply)
 {
     struct dialogue dialogue;
-    uint64_t epoch = now_s / BL_REJECT_EPOCH_S;
     struct bl_cookie_proof proof;
 
     reply->flags = 0;
@@ -237,9 +236,9 @@ enum bl_reason bl_reject_answer(const struct bl_reject_rules *rules, const struc
     if (is_flags_odd(packet->tcp_flags))
         return BL_REASON_DROP_FLAGS;
     if ((packet->tcp_flags & BL_TCP_SYN) != 0)
-        return answer_syn(rules, packet, epoch, reply);
+        return answer_syn(rules, packet, now_s, reply);
     /* A RST without ACK can't show a cookie: it is for the server, who will know whether it ends anything. */
-    if ((packet->tcp_flags & BL_TCP_ACK) == 0 || !bl_cookie_verify(&rules->cookie_key, packet, epoch, &proof))
+    if ((packet->tcp_flags & BL_TCP_ACK) == 0 || !bl_cookie_verify(&rules->cookie_key, packet, now_s, &proof))
         return BL_REASON_PASS_ESTABLISHED;
     reply->cookie = proof.hash;
     if ((packet->tcp_flags & BL_TCP_RST) != 0)

@@ -20,9 +20,6 @@
 /** No reply segment carries more: the peer's MSS is not known without state. */
 enum { BL_REJECT_PAYLOAD_MAX_IPV4 = 536, BL_REJECT_PAYLOAD_MAX_IPV6 = 1220 };
 
-/** Seconds of one cookie epoch; the current and the previous are accepted. */
-enum { BL_REJECT_EPOCH_S = 1024 };
-
 /** Immutable while workers run; shared by all. */
 struct bl_reject_rules {
     struct bl_siphash_key cookie_key;    /**< from getrandom or the key file; never zero */

@@ -9,6 +9,9 @@
 
 enum { IPV4_BYTES = 20, IPV6_BYTES = 40, TCP_BYTES = 20, PORTS_BYTES = 4 };
 
+/* Items that one call looks at: what was cleared or limited costs two lines of cache each. */
+enum { LOOKS_MAX = 64 };
+
 _Static_assert(sizeof(struct bl_resend_set) == 64 && sizeof(struct bl_resend_entry) == 128, "whole cache lines");
 
 struct bl_resend_memory bl_resend_size(uint32_t n_handshakes)
@@ -191,11 +194,12 @@ static struct bl_resend_entry *recall(const struct bl_resend *resend, const stru
 
 bool bl_resend_next(struct bl_resend *resend, uint64_t now_ticks, struct bl_resend_due *due, uint64_t *n_limited)
 {
-    while (resend->n_popped != resend->n_pushed) {
+    for (unsigned n = 0; n < LOOKS_MAX && resend->n_popped != resend->n_pushed; n++) {
         struct bl_resend_item item = resend->memory.items[resend->n_popped & (resend->memory.n_items - 1)];
         struct bl_resend_entry *entry;
 
-        if (item.due_ticks > now_ticks)
+        /* One that is further ahead than anything is put: time has gone back, and it would wait until that is made up. */
+        if (item.due_ticks > now_ticks && item.due_ticks - now_ticks <= resend->wait_ticks)
             return false;
         resend->n_popped++;
         entry = recall(resend, &item);

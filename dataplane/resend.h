@@ -111,7 +111,8 @@ void bl_resend_note_greeting(struct bl_resend *resend, const uint8_t *frame, con
 /** The peer has got the greeting, or wants none: nothing is sent again. */
 void bl_resend_clear(struct bl_resend *resend, uint64_t cookie);
 
-/** The next one that is to be sent again now. Call until it returns false, with a bound of one's own.
+/** The next one that is to be sent again now, among the next 64 that are due: more of them wait for the next turn. Call
+ * until it returns false, with a bound of one's own.
  * @p n_limited counts what was due but is above the rate limit, or without a credit: that is given up. */
 bool bl_resend_next(struct bl_resend *resend, uint64_t now_ticks, struct bl_resend_due *due, uint64_t *n_limited);
 

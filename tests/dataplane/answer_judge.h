@@ -164,8 +164,9 @@ static inline enum judge_state judge_state_of(const struct judge_case *c, struct
         return JUDGE_SYN;
     if ((flags & FRAME_ACK) == 0 || (flags & FRAME_SYN) != 0)
         return JUDGE_NOTHING;
-    for (unsigned age = 0; age < 2 && !judgement->cookie; age++) {
-        judgement->offset = c->seen.acknowledgement - judge_isn(c, epoch - age) - 1;
+    /* The one that begins within 32 s is good already: a pair's clocks differ. */
+    for (unsigned i = 0; i < (c->judge->now_s % 1024 >= 992 ? 3 : 2) && !judgement->cookie; i++) {
+        judgement->offset = c->seen.acknowledgement - judge_isn(c, i < 2 ? epoch - i : epoch + 1) - 1;
         judgement->cookie = judgement->offset < 65536;
     }
     if (!judgement->cookie)

@@ -61,6 +61,24 @@ START_TEST(no_load_gets_more)
 }
 END_TEST
 
+/* A clock that goes back does not close the bucket until it has caught up. */
+START_TEST(time_that_goes_back_does_not_count)
+{
+    uint64_t now = UINT64_C(1) << 40;
+    struct bl_bucket bucket;
+    unsigned n = 0;
+
+    bl_bucket_init(&bucket, 10, TICKS_PER_S);
+    while (bl_bucket_take(&bucket, now))
+        n++;
+    ck_assert_uint_eq(n, 10);
+    now -= 7200 * (uint64_t)TICKS_PER_S;
+    for (n = 0; bl_bucket_take(&bucket, now); n++)
+        continue;
+    ck_assert_uint_eq(n, 10);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bucket");
@@ -71,6 +89,7 @@ int main(void)
     tcase_add_test(all, zero_is_no_limit);
     tcase_add_loop_test(all, one_second_at_once_and_then_the_rate, 0, 6);
     tcase_add_test(all, no_load_gets_more);
+    tcase_add_test(all, time_that_goes_back_does_not_count);
     suite_add_tcase(suite, all);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

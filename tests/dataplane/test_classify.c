@@ -168,6 +168,16 @@ START_TEST(a_port_may_have_its_own_action)
     packet = packet_of(BL_PARSE_FRAGMENT, 26);
     bl_classify_decide(&policy, classes, &packet, CLASS_REJECT, &decision);
     ck_assert_int_eq(decision.reason, BL_REASON_DROP_FRAGMENT);
+    /* Where nothing bites yet, this does not either; what the class itself drops is dropped. */
+    bl_classify_policy_init(&policy);
+    bl_classify_policy_protect(&policy, 25, BL_ACTION_MONITOR);
+    for (unsigned i = 0; i < 2; i++) {
+        packet.status = i == 0 ? BL_PARSE_FRAGMENT : BL_PARSE_UNPARSABLE;
+        bl_classify_decide(&policy, classes, &packet, CLASS_REJECT, &decision);
+        ck_assert_int_eq(decision.reason, BL_REASON_PASS_MONITOR);
+        bl_classify_decide(&policy, classes, &packet, CLASS_DROP, &decision);
+        ck_assert_int_eq(decision.reason, BL_REASON_DROP_ACTION);
+    }
 }
 END_TEST
 
@@ -184,12 +194,28 @@ static struct bl_prefix prefix_of(const char *text)
 START_TEST(protected_prefixes_are_what_was_said)
 {
     static const char *const texts[] = {
-        "192.0.2.0/24",     "192.0.2.128/25",  "10.0.0.0/8",
-        "10.1.0.0/16",      "0.0.0.0/32",      "255.255.255.255/32",
-        "198.51.100.7",     "198.51.100.6",    "2001:db8::/32",
-        "2001:db8:25::/64", "::/128",          "fe00::/9",
-        "2001:db9::8/125",  "2001:db9::1",     "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-        "203.0.113.0/26",   "203.0.113.64/26",
+        "192.0.2.0/24",
+        "192.0.2.128/25",
+        "10.0.0.0/8",
+        "10.1.0.0/16",
+        "0.0.0.0/32",
+        "255.255.255.255/32",
+        "198.51.100.7",
+        "198.51.100.6",
+        "2001:db8::/32",
+        "2001:db8:25::/64",
+        "::/128",
+        "fe00::/9",
+        "2001:db9::8/125",
+        "2001:db9::1",
+        "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        "203.0.113.0/26",
+        "203.0.113.192/26",
+        "203.0.113.0/24",
+        "2001:dba::/50",
+        "2001:dba:0:c000::/50",
+        "2001:dba::/48",
+        "203.0.113.64/26",
     };
     enum { N = sizeof(texts) / sizeof(texts[0]) };
     struct bl_prefix prefixes[N];
@@ -266,7 +292,7 @@ int main(void)
     tcase_add_test(policy_case, class_and_packet_make_the_reason);
     tcase_add_test(policy_case, every_port_is_a_bit_of_its_own);
     tcase_add_test(policy_case, a_port_may_have_its_own_action);
-    tcase_add_loop_test(policy_case, protected_prefixes_are_what_was_said, 0, 4);
+    tcase_add_loop_test(policy_case, protected_prefixes_are_what_was_said, 0, 12);
     tcase_add_test(policy_case, everything_is_protected_by_the_widest);
     suite_add_tcase(suite, policy_case);
     runner = srunner_create(suite);

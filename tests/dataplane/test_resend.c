@@ -228,6 +228,35 @@ START_TEST(the_oldest_are_overwritten)
 }
 END_TEST
 
+/* One call looks at a bounded number of items, and none is lost for it. */
+START_TEST(a_look_is_bounded)
+{
+    struct bl_resend_due due;
+    unsigned n_calls = 0;
+    unsigned n = 0;
+
+    resend.n_credits = 0;
+    for (unsigned i = 0; i < N_ENTRIES; i++)
+        note_syn(4, i, 5000);
+    ck_assert_uint_gt(resend.n_pushed, 64);
+    ck_assert(!bl_resend_next(&resend, 6000, &due, &n_limited));
+    ck_assert_uint_le(resend.n_popped, 64);
+    while (resend.n_popped != resend.n_pushed && ++n_calls < 10)
+        n += bl_resend_next(&resend, 6000, &due, &n_limited) ? 1 : 0;
+    ck_assert_uint_eq(n, 0);
+    ck_assert_uint_lt(n_calls, 10);
+}
+END_TEST
+
+/* A clock that goes back does not keep the queue waiting until it has caught up. */
+START_TEST(time_that_goes_back_does_not_stop_it)
+{
+    note_syn(4, 0, 5000000);
+    note_syn(4, 1, 1000);
+    ck_assert_uint_eq(count_due(2000), 2);
+}
+END_TEST
+
 START_TEST(without_entries_nothing_is_done)
 {
     bl_resend_init(&resend, &(struct bl_resend_memory){0});
@@ -272,7 +301,7 @@ START_TEST(the_same_frame_again)
         make(family, i, greeting ? FRAME_ACK : FRAME_SYN, SEQUENCE + (greeting ? 1 : 0));
         if (greeting)
             packet.acknowledgement = bl_cookie_isn(&rules.cookie_key, &packet, 7) + 1;
-        ck_assert_int_eq(bl_reject_answer(&rules, &class, &packet, frame, 7 * BL_REJECT_EPOCH_S, &reply),
+        ck_assert_int_eq(bl_reject_answer(&rules, &class, &packet, frame, 7 * BL_COOKIE_EPOCH_S, &reply),
                          greeting ? BL_REASON_REJECT_GREETING : BL_REASON_REJECT_SYN);
         length = bl_segment_build(frame, &packet, &reply, first);
         if (greeting)
@@ -309,6 +338,8 @@ int main(void)
     tcase_add_test(all, a_syn_without_options_is_not_remembered);
     tcase_add_test(all, the_rate_limit_holds);
     tcase_add_test(all, the_oldest_are_overwritten);
+    tcase_add_test(all, a_look_is_bounded);
+    tcase_add_test(all, time_that_goes_back_does_not_stop_it);
     tcase_add_test(all, without_entries_nothing_is_done);
     tcase_add_test(all, sizes_hold_what_was_asked_for);
     tcase_add_loop_test(all, the_same_frame_again, 0, 4);

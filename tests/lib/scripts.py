@@ -293,7 +293,7 @@ class Player:
         """Raises Wrong with file and line. Played again when the epoch changed meanwhile: then nothing is wrong yet."""
         while True:
             left = EPOCH_S - time.time() % EPOCH_S
-            if left < 3 or left > EPOCH_S - 2:  # the data plane's clock is good to a second
+            if left < 35 or left > EPOCH_S - 2:  # the next epoch counts already; the data plane's clock is good to a second
                 time.sleep(0.5)
                 continue
             self.__init__(self.script, self.version, self.key, self.tap)
