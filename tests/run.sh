@@ -273,7 +273,7 @@ main() {
     if [[ $QUICK == no ]]; then run_test "coverage of the responder" "$TESTS/coverage.sh"; fi
     if [[ $asan == yes ]]; then unit_tests "$BL_BUILD/asan" asan; fi
     if [[ $built == yes && $QUICK == no ]]; then end_to_end release "$BL_BUILD"; fi
-    if [[ $asan == yes ]]; then end_to_end asan "$BL_BUILD/asan" '^test_(dataplane|rejects|scripts|limits)$'; fi
+    if [[ $asan == yes ]]; then end_to_end asan "$BL_BUILD/asan" '^test_(dataplane|rejects|limits)$'; fi
     if [[ $LONG == yes ]]; then fuzzers; fi
     say "Everything took $(elapsed "$start") s."
     printf '%s passed, %s failed, %s skipped\n' "$N_PASSED" "$N_FAILED" "$N_SKIPPED"
