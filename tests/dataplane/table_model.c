@@ -1,13 +1,14 @@
 /* The model test of the table: random changes go to the master and to an oracle that works another way, three replicas
  * follow by patches in steps of random size, a fourth starts late, and all must agree all the time.
  *
- *   table_model [--operations N] [--seed S]
+ *   table_model [--operations N] [--seed S] [--fill N]
  *
  *   change ─▶ master ─commit─▶ messages (patch or block) ─▶ replicas 0..2, each at its own pace
  *        └──▶ oracle ◀──── full compare every 1000 changes: lookups, digest, counts, replicas byte by byte ────┘
  *
  * The addresses come from few clusters, so that prefixes nest; the number of entries goes up and down in waves, so that
- * the block grows, empties and is built anew. Between the compares, replicas in the middle of a patch are asked for
+ * the block grows, empties and is built anew. --fill puts so many scattered hosts below all that first, so that the
+ * waves go to and fro at another size: 50,000 operations, or 10^6 with BL_LONG in the environment. Between the compares, replicas in the middle of a patch are asked for
  * addresses that no change since has touched: these must answer as before.
  *
  * With BL_SHARED_DATA in the environment the real routing table there is loaded and compared too. Prints one line a
@@ -31,6 +32,7 @@ enum { OPERATIONS_DEFAULT = 1000000 };
 #endif
 
 enum {
+    OPERATIONS_FILLED = OPERATIONS_DEFAULT / 20,
     EPOCH = 9,
     N_REPLICAS = 3,
     COMPARE_EVERY = 1000,
@@ -70,6 +72,7 @@ struct model {
     struct bl_prefix changed[COMPARE_EVERY];
     size_t n_changed;
     bool filling;
+    size_t n_fill; /* entries that the waves come on top of */
     struct bl_address probes[PROBES_MAX];
     struct {
         uint64_t n_compares;
@@ -123,9 +126,9 @@ static void change(struct model *model)
     struct bl_prefix prefix;
     uint8_t class_id;
 
-    if (n >= ENTRIES_HIGH)
+    if (n >= model->n_fill + ENTRIES_HIGH)
         model->filling = false;
-    if (n <= ENTRIES_LOW)
+    if (n <= model->n_fill - model->n_fill / 8 + ENTRIES_LOW)
         model->filling = true;
     if (n > model->stats.n_entries_max)
         model->stats.n_entries_max = n;
@@ -396,6 +399,29 @@ static void start(struct model *model, uint64_t seed, uint64_t n_expected)
     must(model, bl_table_build_create(&model->build, EPOCH, &table_key, n_expected) == BL_OK, "out of memory");
 }
 
+/* Hosts in ascending order, which is the oracle's own, two thirds of them IPv4. */
+static void fill(struct model *model, size_t n)
+{
+    const uint64_t step = UINT64_MAX / (n + 1);
+
+    model->n_fill = n;
+    model->filling = true;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t place = i * step + workload_random(&model->random) % step;
+        struct bl_address address = {.family = i % 3 == 2 ? BL_FAMILY_IPV6 : BL_FAMILY_IPV4};
+        struct bl_prefix prefix;
+        uint8_t class_id = (uint8_t)(BL_CLASS_FIRST + i % BL_CLASS_LAST);
+
+        if (address.family == BL_FAMILY_IPV4)
+            bl_address_from_ip4((uint32_t)(place >> 32), address.bytes);
+        else
+            bl_address_from_ip6((struct bl_ip6){place >> 3 | UINT64_C(1) << 61, place}, address.bytes);
+        prefix = bl_address_host_prefix(&address);
+        must(model, bl_table_build_set(model->build, &prefix, class_id) == BL_OK, "a set failed");
+        oracle_set(&model->oracle, &prefix, class_id);
+    }
+}
+
 static void finish(struct model *model)
 {
     forget_messages(model);
@@ -516,27 +542,37 @@ static bool read_number(const char *text, uint64_t *out)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"operations", required_argument, NULL, 'o'}, {"seed", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"operations", required_argument, NULL, 'o'},
+                                            {"seed", required_argument, NULL, 's'},
+                                            {"fill", required_argument, NULL, 'f'},
+                                            {NULL, 0, NULL, 0}};
     const char *folder = getenv("BL_SHARED_DATA");
-    uint64_t n_operations = OPERATIONS_DEFAULT;
+    uint64_t n_operations = 0;
     uint64_t seed = 1;
+    uint64_t n_fill = 0;
     struct model *model = malloc(sizeof(*model));
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if ((option != 'o' && option != 's') || !read_number(optarg, option == 'o' ? &n_operations : &seed)) {
-            fputs("usage: table_model [--operations N] [--seed S]\n", stderr);
+        uint64_t *number = option == 'o' ? &n_operations : option == 's' ? &seed : option == 'f' ? &n_fill : NULL;
+
+        if (number == NULL || !read_number(optarg, number)) {
+            fputs("usage: table_model [--operations N] [--seed S] [--fill N]\n", stderr);
             return 2;
         }
     }
     if (model == NULL)
         return EXIT_FAILURE;
+    if (n_operations == 0)
+        n_operations = n_fill > 0 && getenv("BL_LONG") == NULL ? OPERATIONS_FILLED : OPERATIONS_DEFAULT;
     start(model, seed, 0);
+    fill(model, n_fill);
     run(model, n_operations);
     print_summary(model, n_operations);
     finish(model);
-    if (folder == NULL)
+    if (n_fill > 0)
+        printf("table_model: on top of %llu scattered hosts\n", (unsigned long long)n_fill);
+    else if (folder == NULL)
         printf("table_model: skipped the real routing table: BL_SHARED_DATA is not set\n");
     else
         run_real(model, seed, folder);
