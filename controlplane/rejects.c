@@ -150,6 +150,12 @@ static struct listing_key listing_key(const struct bl_prefix *prefix, const char
     return key;
 }
 
+/* Of the events that a sample stands for one is its source's; the others were anybody's. */
+static void count(struct bl_sketch *sketch, const void *key, const struct bl_codec_sync_reject *sample)
+{
+    bl_sketch_add(sketch, key, sample->weight, 1, sample->time_ms);
+}
+
 static void keep_batch(struct bl_rejects *rejects, size_t n)
 {
     (void)pthread_mutex_lock(&rejects->sketch_lock);
@@ -159,11 +165,11 @@ static void keep_batch(struct bl_rejects *rejects, size_t n)
 
         if (!bl_verdict_is_final(reject->sample.reason))
             continue;
-        bl_sketch_add(rejects->sources, &source, reject->sample.weight, reject->sample.time_ms);
+        count(rejects->sources, &source, &reject->sample);
         if (reject->listing.family != BL_FAMILY_NONE) {
             const struct listing_key listing = listing_key(&reject->listing, reject->listing_source);
 
-            bl_sketch_add(rejects->listings, &listing, reject->sample.weight, reject->sample.time_ms);
+            count(rejects->listings, &listing, &reject->sample);
         }
     }
     (void)pthread_mutex_unlock(&rejects->sketch_lock);

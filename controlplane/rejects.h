@@ -6,8 +6,8 @@
  *
  * Nobody waits for it: push copies into the queue or counts what finds no room; the listing is looked up by the thread
  * of its own, a few at a time under the list's read lock; the file is written by that thread too. A source and listing
- * counts in the sketches with the weight of its final events (bl_verdict_is_final). All is in memory: a restart begins
- * anew. Threads: as said. */
+ * counts in the sketches with the weight of its final events (bl_verdict_is_final), of which each sample is sure of one.
+ * All is in memory: a restart begins anew. Threads: as said. */
 #ifndef BL_REJECTS_H
 #define BL_REJECTS_H
 
@@ -17,7 +17,7 @@
 
 enum {
     BL_REJECTS_QUEUE = 8192,
-    BL_REJECTS_COUNTED = 1024, /**< entries of each sketch: the error is at most a thousandth of all */
+    BL_REJECTS_COUNTED = 1024, /**< entries of each sketch */
 };
 
 struct bl_rejects;
@@ -46,7 +46,7 @@ struct bl_rejects_item {
     struct bl_prefix prefix;
     char source[BL_REJECT_SOURCE_MAX]; /**< of a listing */
     uint64_t n_events;
-    uint64_t error;
+    uint64_t error; /**< n_events - error happened for sure */
     int64_t last_ms;
 };
 

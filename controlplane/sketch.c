@@ -160,15 +160,18 @@ static uint32_t make_room(struct bl_sketch *sketch, const void *key)
     return e;
 }
 
-void bl_sketch_add(struct bl_sketch *sketch, const void *key, uint64_t weight, int64_t now_ms)
+void bl_sketch_add(struct bl_sketch *sketch, const void *key, uint64_t weight, uint64_t own, int64_t now_ms)
 {
     uint32_t e = find(sketch, key);
+    struct bl_sketch_item *item;
 
     if (e == NONE)
         e = make_room(sketch, key);
+    item = &sketch->entries[e].item;
     sketch->total = add_capped(sketch->total, weight);
-    sketch->entries[e].item.count = add_capped(sketch->entries[e].item.count, weight);
-    sketch->entries[e].item.last_ms = now_ms;
+    item->count = add_capped(item->count, weight);
+    item->error = add_capped(item->error, weight - own);
+    item->last_ms = now_ms;
     sift_down(sketch, sketch->entries[e].at);
 }
 

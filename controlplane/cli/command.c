@@ -139,7 +139,8 @@ const struct bl_command bl_command_table[] = {
             "enforced_serial, dataplanes_enforced, dataplanes_connected and layers, each of kind, prefix, source, "
             "code, reason, observed_at_ms, expires_at_ms (0: never), self_service, action, actor, serial, effective, "
             "suppressed, n_hits, hits_error and last_hit_ms: a listing's rejects since the control plane started, by "
-            "samples, as `top --listings` counts them) and exit_code. kind is exemption, operator_listing, listing or "
+            "samples, as `top --listings` counts them, hits_error of which may be others') and exit_code. kind is "
+            "exemption, operator_listing, listing or "
             "delist. A failure prints "
             "error and exit_code.\n",
         .arguments_min = 1,
@@ -202,8 +203,11 @@ const struct bl_command bl_command_table[] = {
         .help =
             "Shows which sources were rejected most (the 550, drops and resets) since the control plane started.\v"
             "Counted by a Space-Saving sketch (Metwally, Agrawal, El Abbadi 2005) of 1024 entries over the samples' "
-            "weights. Of N events in all, nobody is shown with more than N/1024 too many, each line says how many of "
-            "its events may not be its own, and whoever has more than N/1024 is counted.\n"
+            "weights. Each line says how many of its events may not be its own (error): so many less is never too "
+            "many. As long as every reject was told by itself (see `rejects --help`), no count is too low either, of N "
+            "events in all none is more than N/1024 too high, and whoever has more than N/1024 is counted. Above that "
+            "a sample stands for events that may be others' too: they count as its source's, and all but one as "
+            "error; who was never sampled is not counted.\n"
             "\n"
             "--json prints one object: kind (sources, listings), n_events, n_counted, since_ms, entries (of prefix, "
             "source (a listing's), n_events, error and last_ms) and exit_code.\n",

@@ -26,9 +26,8 @@ static void show_text(const struct bl_top *top, bool listings)
 {
     (void)printf("%" PRIu64 " rejects since ", top->n_events);
     bl_text_put_time(stdout, top->since_ms);
-    (void)printf("; %s with most, the counts of up to %" PRIu32 " are kept, good to %" PRIu64 "\n",
-                 listings ? "listings" : "sources", top->n_counted,
-                 top->n_counted == 0 ? 0 : top->n_events / top->n_counted);
+    (void)printf("; %s with most, of up to %" PRIu32 " that are counted\n", listings ? "listings" : "sources",
+                 top->n_counted);
     for (size_t i = 0; i < top->n_entries; i++)
         show_entry(&top->entries[i]);
 }

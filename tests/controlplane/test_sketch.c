@@ -5,6 +5,7 @@
 
 #include "bounceline/error.h"
 #include "controlplane/sketch.h"
+#include "dataplane/sampler.h"
 
 enum { K = 64, KEYS = 4096, STREAM = 200000 };
 
@@ -38,7 +39,7 @@ static uint64_t draw(void)
 
 static void add(uint32_t key, uint64_t weight)
 {
-    bl_sketch_add(sketch, &key, weight, (int64_t)total);
+    bl_sketch_add(sketch, &key, weight, weight, (int64_t)total);
     exact[key] += weight;
     total += weight;
 }
@@ -161,14 +162,47 @@ START_TEST(top_is_sorted_and_bounded)
 }
 END_TEST
 
+/* A worker's sampler before it: a sample carries the weight of what others sent. Whoever has the most by weight, it is
+ * never said to have more for sure than it has. */
+START_TEST(nobody_is_blamed_for_what_its_sample_stands_for)
+{
+    enum { EVENTS = 3000000, EVENTS_PER_S = 1000000, HEAVY = 7 };
+    static struct bl_sampler sampler;
+    static uint32_t n_heavy;
+    struct bl_packet packet = {.status = BL_PARSE_FRAGMENT, .family = BL_FAMILY_IPV4};
+    const struct bl_sample event = {.reason = BL_REASON_DROP_ACTION, .class_id = 1};
+    struct bl_sample samples[256];
+    struct bl_sketch_item items[K];
+    uint64_t n_told = 0;
+
+    bl_sampler_init(&sampler, 100, EVENTS_PER_S);
+    for (uint32_t i = 0; i < EVENTS; i++) {
+        packet.source_ip4 = draw() % 4 == 0 ? HEAVY : 1000 + i;
+        n_heavy += packet.source_ip4 == HEAVY;
+        bl_sampler_offer(&sampler, &packet, &event, EVENTS_PER_S + i);
+        for (size_t n = bl_sampler_take(&sampler, samples, 256); n > 0; n--, n_told++)
+            bl_sketch_add(sketch, &samples[n - 1].source_ip4, samples[n - 1].weight, 1, 0);
+    }
+    ck_assert_uint_gt(bl_sketch_total(sketch), EVENTS - EVENTS / 100);
+    ck_assert_uint_lt(n_told, EVENTS / 1000);
+    ck_assert_uint_eq(bl_sketch_top(sketch, items, K), K);
+    for (size_t i = 0; i < K; i++) {
+        uint32_t source;
+
+        memcpy(&source, items[i].key, sizeof(source));
+        ck_assert_uint_le(items[i].count - items[i].error, source == HEAVY ? n_heavy : 1);
+    }
+}
+END_TEST
+
 /* Who sends a weight of 2^63 does not turn a count round. */
 START_TEST(sums_do_not_overflow)
 {
     uint32_t key = 1;
     struct bl_sketch_item item;
 
-    bl_sketch_add(sketch, &key, UINT64_MAX - 1, 0);
-    bl_sketch_add(sketch, &key, 5, 0);
+    bl_sketch_add(sketch, &key, UINT64_MAX - 1, 1, 0);
+    bl_sketch_add(sketch, &key, 5, 1, 0);
     ck_assert_int_eq(bl_sketch_find(sketch, &key, &item), BL_OK);
     ck_assert_uint_eq(item.count, UINT64_MAX);
     ck_assert_uint_eq(bl_sketch_total(sketch), UINT64_MAX);
@@ -189,6 +223,7 @@ int main(void)
     tcase_add_test(tests, adversarial);
     tcase_add_test(tests, the_heavy_one_is_on_top);
     tcase_add_test(tests, top_is_sorted_and_bounded);
+    tcase_add_test(tests, nobody_is_blamed_for_what_its_sample_stands_for);
     tcase_add_test(tests, sums_do_not_overflow);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);

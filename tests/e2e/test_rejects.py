@@ -509,10 +509,10 @@ class Alone(unittest.TestCase):
             cp.wait_for("taken", lambda: stub.GetTop(pb.GetTopRequest(kind=1)).n_events == 82)
             top = stub.GetTop(pb.GetTopRequest(kind=1))
             self.assertEqual([(e.prefix, e.n_events, e.error) for e in top.entries],
-                             [("192.0.2.2", 70, 0), ("192.0.2.1", 11, 0), ("192.0.2.3", 1, 0)])
+                             [("192.0.2.2", 70, 69), ("192.0.2.1", 11, 9), ("192.0.2.3", 1, 0)])
             listings = stub.GetTop(pb.GetTopRequest(kind=2))
-            self.assertEqual([(e.prefix, e.source, e.n_events) for e in listings.entries],
-                             [("192.0.2.0/24", "operator", 82)])
+            self.assertEqual([(e.prefix, e.source, e.n_events, e.error) for e in listings.entries],
+                             [("192.0.2.0/24", "operator", 82, 78)])
             shown = stub.ListRejects(pb.ListRejectsRequest(limit=100)).rejects
             self.assertEqual([r.reason for r in shown], ["reject_bounce"] * 4 + ["unknown"])
 
