@@ -27,19 +27,28 @@ static inline void bl_bucket_init(struct bl_bucket *bucket, uint32_t per_s, uint
     bucket->depth_ticks = ticks_per_s - bucket->interval_ticks;
 }
 
+/** How far ahead of @p now_ticks the bucket is. Further than any event can have put it: time went back. */
+static inline uint64_t bl_bucket_ahead(const struct bl_bucket *bucket, uint64_t now_ticks)
+{
+    uint64_t ahead = bucket->due_ticks > now_ticks ? bucket->due_ticks - now_ticks : 0;
+
+    return ahead > bucket->depth_ticks + bucket->interval_ticks ? 0 : ahead;
+}
+
+/** @return true: an event would conform. */
+static inline bool bl_bucket_conforms(const struct bl_bucket *bucket, uint64_t now_ticks)
+{
+    return bl_bucket_ahead(bucket, now_ticks) <= bucket->depth_ticks;
+}
+
 /** @return true: the event conforms, and is counted. */
 static inline bool bl_bucket_take(struct bl_bucket *bucket, uint64_t now_ticks)
 {
-    uint64_t due = bucket->due_ticks > now_ticks ? bucket->due_ticks : now_ticks;
-
     if (bucket->interval_ticks == 0)
         return true;
-    /* Further ahead than any event can have put it. */
-    if (due - now_ticks > bucket->depth_ticks + bucket->interval_ticks)
-        due = now_ticks;
-    if (due - now_ticks > bucket->depth_ticks)
+    if (!bl_bucket_conforms(bucket, now_ticks))
         return false;
-    bucket->due_ticks = due + bucket->interval_ticks;
+    bucket->due_ticks = now_ticks + bl_bucket_ahead(bucket, now_ticks) + bucket->interval_ticks;
     return true;
 }
 

@@ -185,6 +185,7 @@ static int create_worker(struct bl_plane *plane, unsigned id, unsigned lcore, st
     const struct bl_settings_dataplane *settings = plane->plan->settings;
     int socket_id = (int)rte_lcore_to_socket_id(lcore);
     struct bl_worker *worker = rte_zmalloc_socket("bl_worker", sizeof(*worker), RTE_CACHE_LINE_SIZE, socket_id);
+    struct bl_siphash_key secret;
     char name[32];
 
     if (worker == NULL)
@@ -194,7 +195,9 @@ static int create_worker(struct bl_plane *plane, unsigned id, unsigned lcore, st
     worker->id = id;
     worker->lcore = lcore;
     worker->socket_id = socket_id;
-    bl_sampler_init(&worker->sampler, settings->reject_samples_per_s, rte_get_tsc_hz());
+    if (bl_random_key(&secret, detail) != BL_OK)
+        return BL_EIO;
+    bl_sampler_init(&worker->sampler, settings->reject_samples_per_s, rte_get_tsc_hz(), secret);
     for (int side = 0; side < BL_SIDE_COUNT; side++) {
         const struct bl_port *port = &plane->plan->ports[side];
 

@@ -175,7 +175,7 @@ START_TEST(nobody_is_blamed_for_what_its_sample_stands_for)
     struct bl_sketch_item items[K];
     uint64_t n_told = 0;
 
-    bl_sampler_init(&sampler, 100, EVENTS_PER_S);
+    bl_sampler_init(&sampler, 100, EVENTS_PER_S, secret);
     for (uint32_t i = 0; i < EVENTS; i++) {
         packet.source_ip4 = draw() % 4 == 0 ? HEAVY : 1000 + i;
         n_heavy += packet.source_ip4 == HEAVY;

@@ -12,11 +12,12 @@ enum { RATE = 10, TICKS_PER_S = 1000 };
 
 static struct bl_sampler *sampler;
 static uint64_t now_ms;
+static const struct bl_siphash_key secret = {0x0706050403020100, 0x0f0e0d0c0b0a0908};
 
 static void set_up(void)
 {
     sampler = aligned_alloc(_Alignof(struct bl_sampler), sizeof(*sampler));
-    bl_sampler_init(sampler, RATE, TICKS_PER_S);
+    bl_sampler_init(sampler, RATE, TICKS_PER_S, secret);
     now_ms = 1790000000000;
 }
 
@@ -158,22 +159,26 @@ START_TEST(a_flood_does_not_crowd_out_the_550)
 }
 END_TEST
 
-/* The early stages alone could fill it in time: they leave half of it to the others. */
-START_TEST(early_stages_leave_half_of_the_ring)
+/* What can be forged could fill it in time: the early stages leave half of it to the others, drops and resets a quarter to
+ * the 550. */
+START_TEST(what_can_be_forged_leaves_room_in_the_ring)
 {
-    size_t n;
+    static const struct {
+        enum bl_reason reason;
+        uint64_t n_room;
+    } kinds[] = {{BL_REASON_REJECT_SYN, BL_SAMPLER_RING / 2},
+                 {BL_REASON_RESET_ACTION, BL_SAMPLER_RING / 4},
+                 {BL_REASON_REJECT_BOUNCE, BL_SAMPLER_RING / 4}};
+    uint64_t n_lost = 0;
 
-    for (int i = 0; i < 2 * BL_SAMPLER_RING; i++) {
-        offer(1, BL_REASON_REJECT_SYN);
-        now_ms += 1000 / RATE;
+    for (size_t kind = 0; kind < 3; kind++) {
+        for (int i = 0; i < BL_SAMPLER_RING; i++) {
+            offer(1, kinds[kind].reason);
+            now_ms += 1000 / RATE;
+        }
+        n_lost += BL_SAMPLER_RING - kinds[kind].n_room;
+        ck_assert_uint_eq(bl_sampler_lost(sampler), n_lost);
     }
-    ck_assert_uint_eq(bl_sampler_lost(sampler), 2 * BL_SAMPLER_RING - BL_SAMPLER_RING / 2);
-    for (int i = 0; i < BL_SAMPLER_RING / 2; i++) {
-        offer(2, BL_REASON_RESET_ACTION);
-        now_ms += 1000 / RATE;
-    }
-    ck_assert_uint_eq(bl_sampler_lost(sampler), 2 * BL_SAMPLER_RING - BL_SAMPLER_RING / 2);
-    ck_assert_uint_eq(take_all(BL_REASON_RESET_ACTION, &n), BL_SAMPLER_RING / 2);
 }
 END_TEST
 
@@ -197,11 +202,118 @@ START_TEST(what_a_full_ring_loses_is_in_the_next_weight)
 }
 END_TEST
 
+/* 1000 events a second of one source and, just behind one of them, now and then one of a source that was never there
+ * before: each of those is told, by itself. */
+START_TEST(a_busy_source_hides_nobody)
+{
+    static const enum bl_reason reasons[] = {BL_REASON_REJECT_BOUNCE, BL_REASON_DROP_ACTION};
+    enum { SECONDS = 60, QUIET = 1000, EVERY_MS = 1000 / (RATE - 1) };
+    enum bl_reason reason = reasons[_i];
+    struct bl_sample samples[100];
+    uint64_t n_events = 0, n_busy = 0, sum = 0;
+    uint32_t n_quiet = 0, n_seen = 0;
+
+    for (int ms = 0; ms < SECONDS * 1000; ms++, now_ms++) {
+        offer(1, reason);
+        n_events++;
+        if (ms > 2000 && ms % EVERY_MS == 0) {
+            offer(QUIET + n_quiet++, reason);
+            n_events++;
+        }
+        for (size_t n = bl_sampler_take(sampler, samples, 100); n > 0; n--) {
+            const struct bl_sample *sample = &samples[n - 1];
+
+            sum += sample->weight;
+            n_busy += sample->source_ip4 == 1;
+            if (sample->source_ip4 == 1)
+                continue;
+            ck_assert_uint_eq(sample->source_ip4, QUIET + n_seen++);
+            ck_assert_uint_eq(sample->weight, 1);
+        }
+    }
+    ck_assert_uint_gt(n_quiet, 500);
+    ck_assert_uint_eq(n_seen, n_quiet);
+    /* It has its share, and no more of the reserve than the few who share its place leave to it. */
+    ck_assert_uint_ge(n_busy, SECONDS * RATE);
+    ck_assert_uint_le(n_busy, SECONDS * RATE + RATE + 5);
+    ck_assert_uint_eq(sum + sampler->skipped[reason], n_events);
+}
+END_TEST
+
+/* Uses the common bucket up for this moment. */
+static void use_up(enum bl_reason reason)
+{
+    size_t n;
+
+    for (int i = 0; i < 2 * RATE; i++)
+        offer(1, reason);
+    (void)take_all(reason, &n);
+}
+
+START_TEST(the_reserve_is_for_who_had_no_sample_lately)
+{
+    static const int after_s[] = {0, BL_SAMPLER_SEEN_S - 1, BL_SAMPLER_SEEN_S};
+    size_t n;
+
+    use_up(BL_REASON_REJECT_BOUNCE);
+    offer(2, BL_REASON_REJECT_BOUNCE);
+    ck_assert_uint_eq(take_all(BL_REASON_REJECT_BOUNCE, &n), 1);
+    for (size_t i = 0; i < 3; i++) {
+        uint64_t start_ms = now_ms;
+
+        now_ms += 1000 * (uint64_t)after_s[i];
+        use_up(BL_REASON_REJECT_BOUNCE);
+        offer(2, BL_REASON_REJECT_BOUNCE);
+        (void)take_all(BL_REASON_REJECT_BOUNCE, &n);
+        ck_assert_uint_eq(n, after_s[i] == BL_SAMPLER_SEEN_S);
+        now_ms = start_ms;
+    }
+}
+END_TEST
+
+/* Whoever has one IPv6 address has 2^64: they are one source to the reserve. */
+START_TEST(the_reserve_takes_a_64_for_one_source)
+{
+    struct bl_packet packet = {.status = BL_PARSE_TCP, .family = BL_FAMILY_IPV6};
+    const struct bl_sample event = {.time_ms = now_ms, .reason = BL_REASON_REJECT_BOUNCE};
+    size_t n;
+
+    use_up(BL_REASON_REJECT_BOUNCE);
+    for (uint64_t i = 0; i < 100; i++) {
+        packet.source_ip6 = (struct bl_ip6){0x20010db800050000 + i / 50, i};
+        bl_sampler_offer(sampler, &packet, &event, now_ms);
+    }
+    (void)take_all(BL_REASON_REJECT_BOUNCE, &n);
+    ck_assert_uint_eq(n, 2);
+}
+END_TEST
+
+/* Drops of forged sources use up the reserve of drops, and make nobody forgotten who had his 550 told. */
+START_TEST(a_flood_does_not_reach_the_reserve_of_the_550)
+{
+    size_t n_busy = 0;
+    size_t n;
+
+    use_up(BL_REASON_REJECT_BOUNCE);
+    for (uint32_t i = 0; i < 8 * BL_SAMPLER_SEEN; i++) {
+        offer(1000 + i, BL_REASON_DROP_ACTION);
+        offer(1, BL_REASON_REJECT_BOUNCE);
+        (void)take_all(BL_REASON_REJECT_BOUNCE, &n);
+        n_busy += n;
+    }
+    ck_assert_uint_eq(n_busy, 0);
+    for (uint32_t i = 0; i < RATE; i++)
+        offer(100 + i, BL_REASON_REJECT_BOUNCE);
+    ck_assert_uint_eq(take_all(BL_REASON_REJECT_BOUNCE, &n), RATE);
+    ck_assert_uint_eq(n, RATE);
+}
+END_TEST
+
 START_TEST(zero_is_off)
 {
     struct bl_sample sample;
 
-    bl_sampler_init(sampler, 0, TICKS_PER_S);
+    bl_sampler_init(sampler, 0, TICKS_PER_S, secret);
     for (int i = 0; i < 100; i++, now_ms += 1000)
         offer(1, BL_REASON_REJECT_BOUNCE);
     ck_assert_uint_eq(bl_sampler_take(sampler, &sample, 1), 0);
@@ -242,7 +354,7 @@ START_TEST(worker_and_main_core_agree)
     pthread_t worker;
     size_t n;
 
-    bl_sampler_init(sampler, 1000, TICKS_PER_S);
+    bl_sampler_init(sampler, 1000, TICKS_PER_S, secret);
     ck_assert_int_eq(pthread_create(&worker, NULL, produce, NULL), 0);
     for (;;) {
         n = bl_sampler_take(sampler, samples, 64);
@@ -275,8 +387,12 @@ int main(void)
     tcase_add_test(tests, the_budget_is_kept_and_the_weights_add_up);
     tcase_add_test(tests, what_is_within_the_budget_is_told_one_by_one);
     tcase_add_test(tests, a_flood_does_not_crowd_out_the_550);
-    tcase_add_test(tests, early_stages_leave_half_of_the_ring);
+    tcase_add_test(tests, what_can_be_forged_leaves_room_in_the_ring);
     tcase_add_test(tests, what_a_full_ring_loses_is_in_the_next_weight);
+    tcase_add_loop_test(tests, a_busy_source_hides_nobody, 0, 2);
+    tcase_add_test(tests, the_reserve_is_for_who_had_no_sample_lately);
+    tcase_add_test(tests, the_reserve_takes_a_64_for_one_source);
+    tcase_add_test(tests, a_flood_does_not_reach_the_reserve_of_the_550);
     tcase_add_test(tests, zero_is_off);
     tcase_add_test(tests, budgets_are_by_what_can_be_forged);
     tcase_add_test(tests, worker_and_main_core_agree);
