@@ -14,6 +14,14 @@ static const uint64_t rooms[BL_SAMPLER_BUDGETS] = {
     [BL_SAMPLER_EARLY] = BL_SAMPLER_RING / 2,
 };
 
+/* What the ring would have no room for at once is not promised. */
+static void init_bucket(struct bl_bucket *bucket, uint32_t n_per_s, uint64_t ticks_per_s)
+{
+    bl_bucket_init(bucket, n_per_s, ticks_per_s);
+    if (n_per_s > BL_SAMPLER_BURST_MAX)
+        bucket->depth_ticks = (BL_SAMPLER_BURST_MAX - 1) * bucket->interval_ticks;
+}
+
 void bl_sampler_init(struct bl_sampler *sampler, uint32_t n_per_s, uint64_t ticks_per_s, struct bl_siphash_key secret)
 {
     memset(sampler, 0, sizeof(*sampler));
@@ -21,9 +29,9 @@ void bl_sampler_init(struct bl_sampler *sampler, uint32_t n_per_s, uint64_t tick
     sampler->secret = secret;
     sampler->seen_ticks = BL_SAMPLER_SEEN_S * ticks_per_s;
     for (int i = 0; i < BL_SAMPLER_BUDGETS; i++)
-        bl_bucket_init(&sampler->buckets[i], n_per_s, ticks_per_s);
+        init_bucket(&sampler->buckets[i], n_per_s, ticks_per_s);
     for (int i = 0; i < BL_SAMPLER_RESERVES; i++)
-        bl_bucket_init(&sampler->reserves[i].bucket, n_per_s, ticks_per_s);
+        init_bucket(&sampler->reserves[i].bucket, n_per_s, ticks_per_s);
 }
 
 enum bl_sampler_budget bl_sampler_budget_of(unsigned reason)

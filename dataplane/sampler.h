@@ -29,7 +29,13 @@
 #include "dataplane/bucket.h"
 #include "dataplane/parse.h"
 
-enum { BL_SAMPLER_RING = 1024, BL_SAMPLER_SEEN = 2048, BL_SAMPLER_SEEN_S = 10, BL_SAMPLER_LINE_BYTES = 64 };
+enum {
+    BL_SAMPLER_RING = 1024,
+    BL_SAMPLER_BURST_MAX = BL_SAMPLER_RING / 8, /**< of a bucket, at once: five of them are less than the ring */
+    BL_SAMPLER_SEEN = 2048,
+    BL_SAMPLER_SEEN_S = 10,
+    BL_SAMPLER_LINE_BYTES = 64,
+};
 
 enum bl_sampler_budget {
     BL_SAMPLER_DENIED, /**< the 550 */
@@ -89,7 +95,8 @@ struct bl_sampler {
     _Alignas(BL_SAMPLER_LINE_BYTES) struct bl_sample ring[BL_SAMPLER_RING];
 };
 
-/** @p n_per_s samples a second in each budget and each reserve, as many at once; 0: none at all.
+/** @p n_per_s samples a second in each budget and each reserve, as many at once but at most BL_SAMPLER_BURST_MAX; 0: none
+ * at all.
  * @param secret what nobody outside knows (copied). Threads: before workers start. */
 void bl_sampler_init(struct bl_sampler *sampler, uint32_t n_per_s, uint64_t ticks_per_s, struct bl_siphash_key secret);
 

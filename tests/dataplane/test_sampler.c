@@ -309,6 +309,29 @@ START_TEST(a_flood_does_not_reach_the_reserve_of_the_550)
 }
 END_TEST
 
+/* A second's worth of a high rate would not fit into the ring: only so much comes at once as does, of 550s, drops and
+ * resets with all of their buckets full. */
+START_TEST(what_comes_at_once_fits_into_the_ring)
+{
+    enum { RATE_HIGH = 100 * BL_SAMPLER_BURST_MAX };
+    size_t n;
+
+    bl_sampler_init(sampler, RATE_HIGH, RATE_HIGH, secret);
+    for (uint32_t i = 0; i < 2 * BL_SAMPLER_RING; i++) {
+        offer(i, BL_REASON_REJECT_BOUNCE);
+        offer(i, BL_REASON_DROP_ACTION);
+    }
+    ck_assert_uint_eq(bl_sampler_lost(sampler), 0);
+    (void)take_all(BL_REASON_REJECT_BOUNCE, &n);
+    ck_assert_uint_eq(n, 2 * BL_SAMPLER_BURST_MAX);
+    for (uint32_t i = 0; i < 2 * BL_SAMPLER_RING; i++)
+        offer(i, BL_REASON_REJECT_SYN);
+    ck_assert_uint_eq(bl_sampler_lost(sampler), 0);
+    (void)take_all(BL_REASON_REJECT_SYN, &n);
+    ck_assert_uint_eq(n, BL_SAMPLER_BURST_MAX);
+}
+END_TEST
+
 START_TEST(zero_is_off)
 {
     struct bl_sample sample;
@@ -393,6 +416,7 @@ int main(void)
     tcase_add_test(tests, the_reserve_is_for_who_had_no_sample_lately);
     tcase_add_test(tests, the_reserve_takes_a_64_for_one_source);
     tcase_add_test(tests, a_flood_does_not_reach_the_reserve_of_the_550);
+    tcase_add_test(tests, what_comes_at_once_fits_into_the_ring);
     tcase_add_test(tests, zero_is_off);
     tcase_add_test(tests, budgets_are_by_what_can_be_forged);
     tcase_add_test(tests, worker_and_main_core_agree);
