@@ -41,6 +41,17 @@ static int open_regular(const char *path, uint64_t *n_bytes)
     return descriptor;
 }
 
+/* Files are rotated by renaming. @return 0, or errno's value: nothing can be renamed in the path's directory. */
+static int check_directory(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char directory[PATH_BYTES] = ".";
+
+    if (slash != NULL)
+        (void)snprintf(directory, sizeof(directory), "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    return faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0 ? 0 : errno;
+}
+
 int bl_rejects_file_open(struct bl_rejects_file **out, const struct bl_rejects_file_options *options,
                          struct bl_error_detail *detail)
 {
@@ -56,6 +67,14 @@ int bl_rejects_file_open(struct bl_rejects_file **out, const struct bl_rejects_f
         free(file);
         return bl_error_set(detail, BL_EIO, "controlplane.rejects_file: %s: %s", options->path,
                             cause == EINVAL ? "expected a regular file" : strerror(cause));
+    }
+    cause = options->n_files > 1 ? check_directory(options->path) : 0;
+    if (cause != 0) {
+        bl_rejects_file_close(file);
+        return bl_error_set(detail, BL_EIO,
+                            "controlplane.rejects_file: %s: its directory can't be written, which "
+                            "rotation needs: %s",
+                            options->path, strerror(cause));
     }
     *out = file;
     return BL_OK;
@@ -132,14 +151,32 @@ static void follow_path(struct bl_rejects_file *file)
     file->descriptor = open_regular(file->options.path, &file->n_bytes);
 }
 
-/* A name that can't be moved keeps its lines and takes more: better a file that is too large than one that is lost. */
+/* How many names move: those before the first that is free. So a file that can't be moved does not, when that is tried
+ * again and again, push all that are older over the end. */
+static uint32_t count_moving(const struct bl_rejects_file *file)
+{
+    uint32_t number = 1;
+    char path[PATH_BYTES];
+    struct stat status;
+
+    while (number < file->options.n_files - 1) {
+        (void)name_of(file, number, path);
+        if (lstat(path, &status) != 0)
+            break;
+        number++;
+    }
+    return number;
+}
+
+/* A name that can't be moved keeps its lines and takes more, up to twice as many: better a file that is too large than
+ * one that is lost, and better lines that are lost than a full disk. */
 static void rotate(struct bl_rejects_file *file)
 {
     char from[PATH_BYTES];
     char to[PATH_BYTES];
     int cause = 0;
 
-    for (uint32_t number = file->options.n_files - 1; number > 0 && cause == 0; number--) {
+    for (uint32_t number = file->options.n_files == 1 ? 0 : count_moving(file); number > 0 && cause == 0; number--) {
         (void)name_of(file, number - 1, from);
         (void)name_of(file, number, to);
         if (rename(from, to) != 0 && errno != ENOENT)
@@ -148,7 +185,8 @@ static void rotate(struct bl_rejects_file *file)
     if (file->options.n_files == 1 && ftruncate(file->descriptor, 0) != 0)
         cause = errno;
     if (cause != 0 && !file->growing)
-        bl_notice_write("rejects file %s: can't be rotated: %s; it grows on", file->options.path, strerror(cause));
+        bl_notice_write("rejects file %s: can't be rotated: %s; it grows to twice its size at most", file->options.path,
+                        strerror(cause));
     file->growing = cause != 0;
     if (cause == 0)
         follow_path(file);
@@ -217,7 +255,12 @@ void bl_rejects_file_write(struct bl_rejects_file *file, const struct bl_reject 
         follow_path(file);
         if (file->descriptor >= 0 && file->n_bytes != 0 && file->n_bytes + length > file->options.bytes_max)
             rotate(file);
-        cause = file->descriptor < 0 ? errno : append(file, lines, length);
+        if (file->descriptor < 0)
+            cause = errno;
+        else if (file->growing && file->n_bytes + length > 2 * file->options.bytes_max)
+            cause = EFBIG;
+        else
+            cause = append(file, lines, length);
     }
     free(lines);
     tell(file, cause);

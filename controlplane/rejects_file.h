@@ -4,7 +4,8 @@
  *   FILE → FILE.1 → FILE.2 → … → FILE.(n_files - 1) → gone
  *
  * Whole lines or nothing: what a full disk cut off is cut back. A failure is told once, counted from then on, and tried
- * again with the next lines. A file that somebody moved away is made anew. Threads: one at a time. */
+ * again with the next lines. A file that can't be rotated grows to twice its size, then its lines are lost, until it can
+ * be. A file that somebody moved away is made anew. Threads: one at a time. */
 #ifndef BL_REJECTS_FILE_H
 #define BL_REJECTS_FILE_H
 
@@ -23,8 +24,8 @@ struct bl_rejects_file_counts {
     uint64_t n_lost;
 };
 
-/** Opens the file, mode 0640. @return 0, BL_ENOMEM, or BL_EIO with the cause: it can't be opened, or is no regular
- * file. */
+/** Opens the file, mode 0640. @return 0, BL_ENOMEM, or BL_EIO with the cause: it can't be opened, is no regular file,
+ * or is to be rotated in a directory that can't be written. */
 int bl_rejects_file_open(struct bl_rejects_file **out, const struct bl_rejects_file_options *options,
                          struct bl_error_detail *detail);
 void bl_rejects_file_close(struct bl_rejects_file *file);

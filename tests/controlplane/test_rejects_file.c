@@ -202,6 +202,79 @@ START_TEST(a_full_disk_leaves_whole_lines_and_is_counted)
 }
 END_TEST
 
+/* A directory in the way stands for a directory that became read-only. */
+START_TEST(a_file_that_can_not_be_rotated_stops_at_twice_its_size)
+{
+    char in_the_way[128];
+    struct stat status;
+    uint64_t n_before;
+
+    (void)snprintf(in_the_way, sizeof(in_the_way), "%s.1", path);
+    ck_assert_int_eq(mkdir(in_the_way, 0700), 0);
+    open_file(2);
+    write_lines(60);
+    ck_assert_int_eq(stat(path, &status), 0);
+    ck_assert_int_gt(status.st_size, BYTES_MAX);
+    ck_assert_int_le(status.st_size, 2 * BYTES_MAX);
+    ck_assert_int_eq(count_lines(0), (int)counts.n_written);
+    ck_assert_uint_eq(counts.n_written + counts.n_lost, 60);
+    ck_assert_uint_gt(counts.n_lost, 40);
+    /* It works again: it goes on. */
+    n_before = counts.n_written;
+    ck_assert_int_eq(rmdir(in_the_way), 0);
+    write_lines(2);
+    ck_assert_int_eq(count_lines(0), 2);
+    ck_assert_int_eq(count_lines(1), (int)n_before);
+    ck_assert_uint_eq(counts.n_written, n_before + 2);
+}
+END_TEST
+
+/* What could not be moved last time left a gap: nothing behind it moves again. */
+START_TEST(a_gap_is_filled_before_the_oldest_goes)
+{
+    char name[128];
+
+    open_file(4);
+    while (count_lines(3) < 0)
+        write_lines(1);
+    (void)snprintf(name, sizeof(name), "%s.1", path);
+    ck_assert_int_eq(unlink(name), 0);
+    /* To be told from the others. */
+    (void)snprintf(name, sizeof(name), "%s.3", path);
+    ck_assert_int_eq(truncate(name, 0), 0);
+    while (count_lines(1) < 0)
+        write_lines(1);
+    ck_assert_int_eq(count_lines(3), 0);
+}
+END_TEST
+
+/* The file could be written, but never rotated. Root may write everywhere, hence another user. */
+START_TEST(a_directory_that_can_not_be_written_is_refused)
+{
+    struct bl_error_detail detail = {""};
+    bool is_root = geteuid() == 0;
+    int in_two;
+    int in_one;
+    FILE *made = fopen(path, "w");
+
+    ck_assert_ptr_nonnull(made);
+    (void)fclose(made);
+    ck_assert_int_eq(chmod(path, 0666), 0);
+    ck_assert_int_eq(chmod(folder, 0555), 0);
+    ck_assert(!is_root || seteuid(65534) == 0);
+    in_two = bl_rejects_file_open(&file, &(struct bl_rejects_file_options){path, BYTES_MAX, 2}, &detail);
+    /* One file alone is only emptied. */
+    in_one = bl_rejects_file_open(&file, &(struct bl_rejects_file_options){path, BYTES_MAX, 1}, NULL);
+    ck_assert(!is_root || seteuid(0) == 0);
+    ck_assert_int_eq(chmod(folder, 0700), 0);
+    ck_assert_int_eq(in_two, BL_EIO);
+    ck_assert_ptr_nonnull(strstr(detail.text, "controlplane.rejects_file"));
+    ck_assert_ptr_nonnull(strstr(detail.text, path));
+    ck_assert_ptr_nonnull(strstr(detail.text, "Permission denied"));
+    ck_assert_int_eq(in_one, BL_OK);
+}
+END_TEST
+
 START_TEST(only_a_regular_file_will_do)
 {
     struct bl_error_detail detail = {""};
@@ -232,6 +305,9 @@ int main(void)
     tcase_add_test(tests, a_single_file_starts_anew);
     tcase_add_test(tests, a_file_that_was_moved_away_is_made_anew);
     tcase_add_test(tests, a_full_disk_leaves_whole_lines_and_is_counted);
+    tcase_add_test(tests, a_file_that_can_not_be_rotated_stops_at_twice_its_size);
+    tcase_add_test(tests, a_gap_is_filled_before_the_oldest_goes);
+    tcase_add_test(tests, a_directory_that_can_not_be_written_is_refused);
     tcase_add_test(tests, only_a_regular_file_will_do);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
