@@ -65,7 +65,10 @@ static void show_layer(const struct bl_layer *layer)
     (void)fputs(", ends ", stdout);
     bl_text_put_time(stdout, layer->expires_at_ms);
     if (layer->last_hit_ms != 0) {
-        (void)printf(", %" PRIu64 " hits, last ", layer->n_hits);
+        (void)printf(", %" PRIu64 " hits", layer->n_hits);
+        if (layer->hits_error != 0)
+            (void)printf(" (at most %" PRIu64 " too many)", layer->hits_error);
+        (void)fputs(", last ", stdout);
         bl_text_put_time(stdout, layer->last_hit_ms);
     }
     if (layer->reason[0] != '\0') {

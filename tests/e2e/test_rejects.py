@@ -515,6 +515,9 @@ class Alone(unittest.TestCase):
                              [("192.0.2.0/24", "operator", 82, 78)])
             shown = stub.ListRejects(pb.ListRejectsRequest(limit=100)).rejects
             self.assertEqual([r.reason for r in shown], ["reject_bounce"] * 4 + ["unknown"])
+            said = subprocess.run([PROGRAM, "--socket", str(plane.socket), "lookup", "192.0.2.1"],
+                                  capture_output=True, text=True, check=False).stdout
+            self.assertIn(", 82 hits (at most 78 too many), last 20", said)
 
     def test_delisted_meanwhile(self):
         """A reject that arrives after the delist still names what listed it then: the listing is there, suppressed. When
