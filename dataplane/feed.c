@@ -87,8 +87,7 @@ static void disconnect(struct bl_feed *feed, uint64_t now_ms, const struct bl_er
         feed->said_lost = true;
         feed->lost_ms = now_ms;
     }
-    if (feed->channel.out_bytes > 0)
-        feed->n_samples_lost += feed->n_samples_unsent;
+    feed->n_samples_lost += feed->n_samples_unsent;
     feed->n_samples_unsent = 0;
     bl_channel_close(&feed->channel);
     bl_master_interrupt(feed->options.master);
@@ -325,7 +324,7 @@ static int tell_rejects(struct bl_feed *feed)
         return error == BL_ENOMEM ? BL_OK : error;
     }
     feed->n_samples_sent += n;
-    feed->n_samples_unsent = n;
+    feed->n_samples_unsent = feed->channel.out_bytes > 0 ? n : 0;
     feed->pending |= n == BL_SYNC_SAMPLES_MAX;
     return BL_OK;
 }
@@ -354,6 +353,8 @@ void bl_feed_poll(struct bl_feed *feed, uint64_t now_ms)
     if (feed->state == STATE_CLOSED)
         return;
     error = bl_channel_flush(&feed->channel);
+    if (error == BL_OK && feed->channel.out_bytes == 0)
+        feed->n_samples_unsent = 0;
     if (error == BL_OK && feed->state == STATE_LIVE)
         error = acknowledge(feed);
     if (error == BL_OK && feed->state == STATE_LIVE)
