@@ -78,12 +78,16 @@ static int take_report(const Bounceline__V1__Report *in, struct bl_codec_sync_re
 static int take_addresses(const Bounceline__V1__RejectSample *in, struct bl_codec_sync_reject *out,
                           struct bl_error_detail *detail)
 {
-    if ((in->source.len != 4 && in->source.len != 16) || in->destination.len != in->source.len)
-        return bl_error_set(detail, BL_EINVAL, "RejectSample: addresses of %zu and %zu bytes: expected 4 or 16 each",
+    if ((in->source.len != 4 && in->source.len != 16) ||
+        (in->destination.len != in->source.len && in->destination.len != 0))
+        return bl_error_set(detail, BL_EINVAL,
+                            "RejectSample: addresses of %zu and %zu bytes: expected 4 or 16 each, or no destination",
                             in->source.len, in->destination.len);
     out->source.family = in->source.len == 4 ? BL_FAMILY_IPV4 : BL_FAMILY_IPV6;
-    out->destination.family = out->source.family;
     memcpy(out->source.bytes, in->source.data, in->source.len);
+    if (in->destination.len == 0)
+        return BL_OK;
+    out->destination.family = out->source.family;
     memcpy(out->destination.bytes, in->destination.data, in->destination.len);
     return BL_OK;
 }

@@ -72,7 +72,7 @@ struct bl_codec_sync_reject {
     int64_t time_ms;
     uint64_t weight; /**< at least 1 */
     struct bl_address source;
-    struct bl_address destination; /**< of the same family */
+    struct bl_address destination; /**< of the same family, or BL_FAMILY_NONE: the packet was cut before it */
     uint16_t source_port;
     uint16_t destination_port;
     uint8_t class_id;  /**< BL_CLASS_FIRST..BL_CLASS_LAST */

@@ -45,6 +45,7 @@ static void fill(struct bl_sample *sample, const struct bl_packet *packet, const
 {
     *sample = *event;
     sample->family = packet->family;
+    sample->destination_cut = packet->destination_cut;
     sample->source_port = packet->status == BL_PARSE_TCP ? packet->source_port : 0;
     sample->destination_port = packet->status == BL_PARSE_TCP ? packet->destination_port : 0;
     if (packet->family == BL_FAMILY_IPV4) {

@@ -21,6 +21,7 @@
 #ifndef BL_SAMPLER_H
 #define BL_SAMPLER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,10 +60,11 @@ struct bl_sample {
     };
     uint16_t source_port; /**< 0 in what is no whole TCP segment */
     uint16_t destination_port;
-    uint8_t family;   /**< enum bl_family */
-    uint8_t class_id; /**< of the source */
-    uint8_t reason;   /**< enum bl_reason */
-    uint8_t denied;   /**< enum bl_denied_at */
+    uint8_t family;       /**< enum bl_family */
+    uint8_t class_id;     /**< of the source */
+    uint8_t reason;       /**< enum bl_reason */
+    uint8_t denied;       /**< enum bl_denied_at */
+    bool destination_cut; /**< the frame ended before it: it is not known */
 };
 
 _Static_assert(sizeof(struct bl_sample) <= BL_SAMPLER_LINE_BYTES, "a sample is one cache line");

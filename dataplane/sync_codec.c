@@ -364,7 +364,7 @@ static void fill_sample(const struct bl_sync_sample *from, uint8_t addresses[2][
     bounceline__v1__reject_sample__init(out);
     out->time_ms = (int64_t)sample->time_ms;
     out->source = (ProtobufCBinaryData){bytes, addresses[0]};
-    out->destination = (ProtobufCBinaryData){bytes, addresses[1]};
+    out->destination = (ProtobufCBinaryData){sample->destination_cut ? 0 : bytes, addresses[1]};
     out->source_port = sample->source_port;
     out->destination_port = sample->destination_port;
     out->class_id = sample->class_id;

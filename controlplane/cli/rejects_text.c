@@ -8,14 +8,15 @@
 #include "bounceline/verdict.h"
 #include "controlplane/cli/text.h"
 
-/* "192.0.2.25:25", "[2001:db8::25]:25"; without a port where there was none to see. */
+/* "192.0.2.25:25", "[2001:db8::25]:25"; without a port where there was none to see, "?" without an address. */
 static void put_destination(FILE *out, const struct bl_rejects_line *line)
 {
-    bool is_bracketed = strchr(line->destination, ':') != NULL && line->destination_port != 0;
+    const char *destination = line->destination[0] == '\0' ? "?" : line->destination;
+    bool is_bracketed = strchr(destination, ':') != NULL && line->destination_port != 0;
 
     if (is_bracketed)
         (void)fputc('[', out);
-    bl_text_put(out, line->destination);
+    bl_text_put(out, destination);
     if (is_bracketed)
         (void)fputc(']', out);
     if (line->destination_port != 0)

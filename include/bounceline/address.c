@@ -123,7 +123,7 @@ char *bl_address_format(const struct bl_address *address, char *out)
 {
     int family = address->family == BL_FAMILY_IPV4 ? AF_INET : AF_INET6;
 
-    if (inet_ntop(family, address->bytes, out, BL_ADDRESS_TEXT_MAX) == NULL)
+    if (address->family == BL_FAMILY_NONE || inet_ntop(family, address->bytes, out, BL_ADDRESS_TEXT_MAX) == NULL)
         out[0] = '\0';
     return out;
 }

@@ -46,7 +46,7 @@ int bl_address_parse(const char *text, struct bl_address *out, struct bl_error_d
  * @return 0 or BL_EINVAL / BL_ERANGE; @p out is written only on success. */
 int bl_address_parse_prefix(const char *text, uint8_t ipv6_unit, struct bl_prefix *out, struct bl_error_detail *detail);
 
-/** Writes the shortest text of RFC 5952. @p out takes BL_ADDRESS_TEXT_MAX bytes. @return @p out. */
+/** Writes the shortest text of RFC 5952; nothing for one of BL_FAMILY_NONE. @p out takes BL_ADDRESS_TEXT_MAX bytes. @return @p out. */
 char *bl_address_format(const struct bl_address *address, char *out);
 
 /** "192.0.2.1/32", "2001:db8::/64": the length is always there. */

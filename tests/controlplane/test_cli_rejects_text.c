@@ -85,6 +85,9 @@ START_TEST(what_is_not_known_is_left_out)
     line.destination = "2001:db8:25::25";
     expect("2026-11-25 14:02:03.003Z 198.51.100.10 -> 2001:db8:25::25 a fragment to a protected address, no longer "
            "listed so, edge1 worker 1\n");
+    line.destination = "";
+    line.reason = "drop_unparsable";
+    expect("2026-11-25 14:02:03.003Z 198.51.100.10 -> ? can't be parsed, no longer listed so, edge1 worker 1\n");
 }
 END_TEST
 

@@ -107,7 +107,6 @@ START_TEST(an_answer_is_read_as_it_was_meant)
     ck_assert_int_eq(bl_address_parse("192.0.2.25", &rejects[0].sample.destination, NULL), BL_OK);
     ck_assert_int_eq(bl_address_parse_prefix("198.51.100.0/24", 64, &rejects[0].listing, NULL), BL_OK);
     ck_assert_int_eq(bl_address_parse("2001:db8::1", &rejects[1].sample.source, NULL), BL_OK);
-    ck_assert_int_eq(bl_address_parse("2001:db8::2", &rejects[1].sample.destination, NULL), BL_OK);
     ck_assert_int_eq(bl_codec_rejects_encode_list(5, rejects, &answer, &bytes), BL_OK);
     ck_assert_int_eq(bl_client_codec_decode_rejects(bytes.data, bytes.length, &page, &detail), BL_OK);
     bl_codec_bytes_fini(&bytes);
@@ -135,6 +134,7 @@ START_TEST(an_answer_is_read_as_it_was_meant)
     ck_assert_str_eq(page.lines[1].reason, "unknown");
     ck_assert_str_eq(page.lines[1].listing, "");
     ck_assert_str_eq(page.lines[1].source, "2001:db8::1");
+    ck_assert_str_eq(page.lines[1].destination, "");
     bl_client_codec_free_rejects(&page);
 }
 END_TEST

@@ -132,9 +132,11 @@ START_TEST(rejects_are_taken)
     wire_nested(&rejects, 1, &sample);
     sample = sample_with(7, 0);
     wire_nested(&rejects, 1, &sample);
+    sample = sample_with(3, 0);
+    wire_nested(&rejects, 1, &sample);
     ck_assert_int_eq(decode(7, &rejects, &message), BL_OK);
     ck_assert_int_eq(message.kind, BL_CODEC_SYNC_REJECTS);
-    ck_assert_uint_eq(message.rejects.n, 2);
+    ck_assert_uint_eq(message.rejects.n, 3);
     ck_assert_int_eq(taken->time_ms, 1795615323123);
     ck_assert_str_eq(bl_address_format(&taken->source, text), "198.51.100.10");
     ck_assert_str_eq(bl_address_format(&taken->destination, text), "192.0.2.25");
@@ -146,6 +148,8 @@ START_TEST(rejects_are_taken)
     ck_assert_uint_eq(taken->worker, 63);
     ck_assert_uint_eq(taken->weight, 17);
     ck_assert_uint_eq(message.rejects.rejects[1].reason, BL_REASON_COUNT);
+    ck_assert_str_eq(bl_address_format(&taken[2].source, text), "198.51.100.10");
+    ck_assert_uint_eq(taken[2].destination.family, BL_FAMILY_NONE);
 }
 END_TEST
 
@@ -154,7 +158,7 @@ START_TEST(a_sample_out_of_range_refuses_all)
     static const struct {
         unsigned field;
         uint64_t value;
-    } cases[] = {{1, UINT64_MAX}, {2, 3},  {2, 16}, {3, 0},  {4, 65536}, {5, 65536},
+    } cases[] = {{1, UINT64_MAX}, {2, 3},  {2, 16}, {3, 3},  {4, 65536}, {5, 65536},
                  {6, 0},          {6, 63}, {8, 5},  {9, 64}, {10, 0}};
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

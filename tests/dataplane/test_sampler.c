@@ -97,6 +97,14 @@ START_TEST(a_sample_says_what_happened)
     /* What looks like ports in a fragment may be anything. */
     ck_assert_uint_eq(sample.source_port, 0);
     ck_assert_uint_eq(sample.destination_port, 0);
+    ck_assert(!sample.destination_cut);
+
+    packet.status = BL_PARSE_UNPARSABLE;
+    packet.destination_cut = true;
+    event.reason = BL_REASON_DROP_UNPARSABLE;
+    bl_sampler_offer(sampler, &packet, &event, now_ms);
+    ck_assert_uint_eq(bl_sampler_take(sampler, &sample, 1), 1);
+    ck_assert(sample.destination_cut);
 }
 END_TEST
 

@@ -346,7 +346,7 @@ START_TEST(samples_encode)
 {
     static struct bl_sync_sample samples[BL_SYNC_SAMPLES_MAX];
     struct bl_sync_frame frame;
-    struct wire_found body, item, found;
+    struct wire_found body, item, found, destination;
 
     for (unsigned i = 0; i < BL_SYNC_SAMPLES_MAX; i++) {
         samples[i].worker = i % 64;
@@ -364,6 +364,7 @@ START_TEST(samples_encode)
     samples[1].sample.family = BL_FAMILY_IPV4;
     samples[1].sample.source_ip4 = 0xc633640a;
     samples[1].sample.destination_ip4 = 0xc0000219;
+    samples[3].sample.destination_cut = true;
     ck_assert_int_eq(bl_sync_codec_encode_rejects(samples, BL_SYNC_SAMPLES_MAX, &frame), BL_OK);
     /* The control plane takes frames of 64 KiB; an acknowledgement waits for half of that at most. */
     ck_assert_uint_le(frame.length, 32 << 10);
@@ -379,6 +380,7 @@ START_TEST(samples_encode)
     ck_assert_mem_eq(found.bytes, "\xc6\x33\x64\x0a", 4);
     ck_assert(wire_find(body.bytes, body.length, 1, 2, &item));
     ck_assert(wire_find(item.bytes, item.length, 2, 0, &found) && found.length == 16);
+    ck_assert(wire_find(item.bytes, item.length, 3, 0, &destination) && destination.length == 16);
     ck_assert_mem_eq(found.bytes, "\x20\x01\x0d\xb8\0\x05\0\0\0\0\0\0\0\0\0\x02", 16);
     ck_assert(wire_find(item.bytes, item.length, 7, 0, &found));
     ck_assert_mem_eq(found.bytes, "drop_limit_established", found.length);
@@ -386,6 +388,9 @@ START_TEST(samples_encode)
     ck_assert_uint_eq(number_in(&item, 5), 25);
     ck_assert_uint_eq(number_in(&item, 6), 62);
     ck_assert_uint_eq(number_in(&item, 8), BL_DENIED_AT_STARTTLS);
+    ck_assert(wire_find(body.bytes, body.length, 1, 3, &item));
+    ck_assert(wire_find(item.bytes, item.length, 2, 0, &found) && found.length == 16);
+    ck_assert(!wire_find(item.bytes, item.length, 3, 0, &destination));
     free(frame.data);
 }
 END_TEST

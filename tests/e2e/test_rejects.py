@@ -519,6 +519,19 @@ class Alone(unittest.TestCase):
                                   capture_output=True, text=True, check=False).stdout
             self.assertIn(", 82 hits (at most 78 too many), last 20", said)
 
+    def test_no_destination_is_made_up(self):
+        """A packet that was cut before its destination: nothing, not 0.0.0.0."""
+        with tempfile.TemporaryDirectory(prefix="bounceline-test-") as folder:
+            path = pathlib.Path(folder) / "rejects.json"
+            with ControlPlane(f"  rejects_file: {path}\n") as plane, DataPlane(plane) as edge:
+                apply(plane.stub(), update("LIST", "192.0.2.0/24"), enforced=True)
+                self.tell(edge, 1, destination=b"", destination_port=0, reason="drop_unparsable", denied_at=0)
+                cp.wait_for("a line", lambda: self.counters(plane)["rejects_file_lines"] == 1)
+                self.assertEqual(json.loads(path.read_text())["destination"], "")
+                said = subprocess.run([PROGRAM, "--socket", str(plane.socket), "rejects"], capture_output=True, text=True,
+                                      check=True).stdout
+                self.assertIn("192.0.2.0 -> ? can't be parsed", said)
+
     def test_delisted_meanwhile(self):
         """A reject that arrives after the delist still names what listed it then: the listing is there, suppressed. When
         the listing is gone too, nobody is named."""

@@ -68,6 +68,15 @@ static const char *const bad_addresses[] = {
     "192.0.2.1\n",
 };
 
+START_TEST(no_address_is_no_text)
+{
+    const struct bl_address none = {.family = BL_FAMILY_NONE};
+    char text[BL_ADDRESS_TEXT_MAX] = "not written";
+
+    ck_assert_str_eq(bl_address_format(&none, text), "");
+}
+END_TEST
+
 START_TEST(bad_addresses_are_refused)
 {
     struct bl_address address;
@@ -338,6 +347,7 @@ int main(void)
     int failed;
 
     suite_add_tcase(suite, tests);
+    tcase_add_test(tests, no_address_is_no_text);
     tcase_add_loop_test(tests, addresses_round_trip, 0, (int)(sizeof(addresses) / sizeof(addresses[0])));
     tcase_add_loop_test(tests, bad_addresses_are_refused, 0, (int)(sizeof(bad_addresses) / sizeof(bad_addresses[0])));
     tcase_add_loop_test(tests, prefixes_are_read_or_refused, 0, (int)(sizeof(prefixes) / sizeof(prefixes[0])));
