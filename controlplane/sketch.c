@@ -155,6 +155,7 @@ static uint32_t make_room(struct bl_sketch *sketch, const void *key)
         e = sketch->heap[0];
         unchain(sketch, e);
         sketch->entries[e].item.error = sketch->entries[e].item.count;
+        sketch->entries[e].item.last_ms = 0;
     }
     chain(sketch, e, key);
     return e;
@@ -171,7 +172,7 @@ void bl_sketch_add(struct bl_sketch *sketch, const void *key, uint64_t weight, u
     sketch->total = add_capped(sketch->total, weight);
     item->count = add_capped(item->count, weight);
     item->error = add_capped(item->error, weight - own);
-    item->last_ms = now_ms;
+    item->last_ms = item->last_ms > now_ms ? item->last_ms : now_ms;
     sift_down(sketch, sketch->entries[e].at);
 }
 

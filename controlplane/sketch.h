@@ -24,8 +24,8 @@ struct bl_sketch;
 
 struct bl_sketch_item {
     uint64_t count;
-    uint64_t error; /**< of which so many may not be its own */
-    int64_t last_ms;
+    uint64_t error;                 /**< of which so many may not be its own */
+    int64_t last_ms;                /**< the latest */
     uint8_t key[BL_SKETCH_KEY_MAX]; /**< key_bytes of it */
 };
 
@@ -33,7 +33,8 @@ struct bl_sketch_item {
 int bl_sketch_create(struct bl_sketch **out, uint32_t n_entries, uint32_t key_bytes, struct bl_siphash_key secret);
 void bl_sketch_free(struct bl_sketch *sketch);
 
-/** @p key borrows key_bytes; @p now_ms is kept as the key's last. A sum that would overflow stays at its largest.
+/** @p key borrows key_bytes; @p now_ms, not negative, is kept as the key's last, unless one that was
+ * added before is later: workers' samples come out of order. A sum that would overflow stays at its largest.
  * @param own how much of @p weight is the key's for sure; at most all of it */
 void bl_sketch_add(struct bl_sketch *sketch, const void *key, uint64_t weight, uint64_t own, int64_t now_ms);
 

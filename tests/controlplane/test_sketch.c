@@ -195,6 +195,24 @@ START_TEST(nobody_is_blamed_for_what_its_sample_stands_for)
 }
 END_TEST
 
+/* Samples of several workers come as each is asked: the latest counts, and of its own events only. */
+START_TEST(the_last_does_not_go_back)
+{
+    struct bl_sketch_item item;
+
+    for (uint32_t key = 0; key < K; key++) {
+        bl_sketch_add(sketch, &key, 1 + key, 1 + key, 2000);
+        bl_sketch_add(sketch, &key, 1, 1, 1000);
+        ck_assert_int_eq(bl_sketch_find(sketch, &key, &item), BL_OK);
+        ck_assert_int_eq(item.last_ms, 2000);
+    }
+    /* Takes the least one's place, not its time. */
+    bl_sketch_add(sketch, &(uint32_t){K}, 1, 1, 500);
+    ck_assert_int_eq(bl_sketch_find(sketch, &(uint32_t){K}, &item), BL_OK);
+    ck_assert_int_eq(item.last_ms, 500);
+}
+END_TEST
+
 /* Who sends a weight of 2^63 does not turn a count round. */
 START_TEST(sums_do_not_overflow)
 {
@@ -224,6 +242,7 @@ int main(void)
     tcase_add_test(tests, the_heavy_one_is_on_top);
     tcase_add_test(tests, top_is_sorted_and_bounded);
     tcase_add_test(tests, nobody_is_blamed_for_what_its_sample_stands_for);
+    tcase_add_test(tests, the_last_does_not_go_back);
     tcase_add_test(tests, sums_do_not_overflow);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
