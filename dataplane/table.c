@@ -1,44 +1,57 @@
-/* Lookups in a replica and the patches that bring it up to date; see bounceline/table.h and dataplane/table_layout.h.
- *
- * A lookup goes through the lengths that exist, longest first, and through the whole burst for each of them: one pass
- * computes where to look and asks for the lines, the next one looks. An address that was found leaves the burst, so
- * that the longest prefix wins and a hole (class 63) hides what is wider. */
+/* A replica: its sizes, which lookup it gets, and the patches that bring it up to date; see bounceline/table.h and
+ * dataplane/table_layout.h. The lookups themselves: table_passes.h. */
 #include "bounceline/table.h"
 
 #include <string.h>
 
-#include "dataplane/table_layout.h"
-
-/* Addresses that walk the lengths together: enough to have all their misses in flight. */
-enum { BURST = 64 };
-
-/* The addresses of a burst that have no class yet, by their index. */
-struct pending {
-    unsigned n;
-    uint8_t indexes[BURST];
-};
-
-/* What is looked for in one pass. */
-struct probes {
-    struct bl_table_slot keys[BURST];
-    size_t homes[BURST];
-};
-
-static const uint64_t *block_words(const struct bl_table *table)
-{
-    return (const uint64_t *)table;
-}
+#include "dataplane/table_lookup.h"
 
 size_t bl_table_size(const struct bl_table *table)
 {
-    if (!bl_table_layout_sound(table->geometry, table->seal))
+    const struct bl_table_geometry geometry = table->geometry;
+
+    if (!bl_table_layout_sound(&geometry, table->seal))
         return sizeof(*table);
-    return bl_table_layout_size(table->geometry);
+    return bl_table_layout_areas(&geometry).end;
 }
 
 uint64_t bl_table_serial(const struct bl_table *table)
 {
     return table->serial;
+}
+
+static bool within(uint32_t value, uint32_t least, uint32_t most)
+{
+    return value >= least && value <= most;
+}
+
+static bool lines_sound(uint32_t n, uint32_t least, uint32_t most)
+{
+    return n == 0 || within(n, least, most);
+}
+
+static bool ipv6_sound(const struct bl_table_geometry *geometry)
+{
+    if ((geometry->options & BL_TABLE_OPTION_IPV6) == 0)
+        return (geometry->ipv6_units | geometry->filter_bits | geometry->short_lines | geometry->long_lines |
+                geometry->rest_slots) == 0;
+    return within(geometry->ipv6_units, 1, BL_TABLE_LAYOUT_UNITS_MAX) && geometry->short_lines % 2 == 0 &&
+           geometry->long_lines % 2 == 0 &&
+           within(geometry->filter_bits, BL_TABLE_LAYOUT_FILTER_MIN, BL_TABLE_LAYOUT_FILTER_MAX) &&
+           lines_sound(geometry->short_lines, BL_TABLE_LAYOUT_SHORT_LINES_MIN, BL_TABLE_LAYOUT_DEEP_LINES_MAX) &&
+           lines_sound(geometry->long_lines, BL_TABLE_LAYOUT_LONG_LINES_MIN, BL_TABLE_LAYOUT_DEEP_LINES_MAX) &&
+           within(geometry->rest_slots, BL_TABLE_LAYOUT_REST_MIN, BL_TABLE_LAYOUT_REST_MAX) &&
+           (geometry->rest_slots & (geometry->rest_slots - 1)) == 0;
+}
+
+bool bl_table_layout_sound(const struct bl_table_geometry *geometry, uint64_t seal)
+{
+    uint32_t lines_min = (geometry->options & BL_TABLE_OPTION_PALETTE) != 0 ? BL_TABLE_LAYOUT_LINES_PALETTE
+                                                                            : BL_TABLE_LAYOUT_LINES_PLAIN;
+
+    return seal == bl_table_layout_seal(geometry) && geometry->options < 2 * BL_TABLE_OPTION_IPV6 &&
+           lines_sound(geometry->host_lines, lines_min, BL_TABLE_LAYOUT_LINES_MAX) &&
+           within(geometry->ipv4_units, 1, BL_TABLE_LAYOUT_UNITS_MAX) && ipv6_sound(geometry);
 }
 
 int bl_table_validate(const struct bl_table *table, size_t size_bytes)
@@ -47,154 +60,114 @@ int bl_table_validate(const struct bl_table *table, size_t size_bytes)
         return BL_EINVAL;
     if (table->version != BL_TABLE_LAYOUT_VERSION)
         return BL_EVERSION;
-    if (!bl_table_layout_sound(table->geometry, table->seal) || bl_table_layout_size(table->geometry) != size_bytes)
-        return BL_EINVAL;
-    if ((table->lengths_ipv4 & ~BL_TABLE_LAYOUT_LENGTHS_IPV4) != 0 ||
-        (table->lengths_ipv6[2] & ~BL_TABLE_LAYOUT_LENGTHS_IPV6_LAST) != 0)
+    if (!bl_table_layout_sound(&table->geometry, table->seal) ||
+        bl_table_layout_areas(&table->geometry).end != size_bytes)
         return BL_EINVAL;
     return BL_OK;
 }
 
-/* The class of one key, 0 when it is not there. Bounded and cut to the area, whatever the block holds. */
-static inline uint8_t probe(const uint64_t *slots, const struct bl_table_area *area, const uint64_t *key, size_t home)
+unsigned bl_table_lookup_variants(const struct bl_table_lookup *variants[BL_TABLE_LOOKUP_VARIANTS])
 {
-    size_t mask = ((size_t)1 << area->bits) - 1;
+    unsigned n = 0;
 
-    for (size_t step = 0; step < BL_TABLE_LAYOUT_PROBE_MAX; step++) {
-        const uint64_t *slot = slots + ((home + step) & mask) * area->n_words;
-        uint64_t last = slot[area->n_words - 1];
-
-        if (last == 0)
-            return BL_CLASS_NONE;
-        if (bl_table_layout_match(slot, key, area->n_words))
-            return (uint8_t)(last >> BL_TABLE_LAYOUT_CLASS_SHIFT) % BL_CLASS_COUNT;
-    }
-    return BL_CLASS_NONE;
+    variants[n++] = &bl_table_lookup_scalar;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi"))
+        variants[n++] = &bl_table_lookup_avx2;
+    if (n == 2 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+        variants[n++] = &bl_table_lookup_avx512;
+#endif
+    return n;
 }
 
-/* The second pass: who is found gets its class and leaves. */
-static inline void settle(const uint64_t *slots, const struct bl_table_area *area, const struct probes *probes,
-                          struct pending *pending, uint8_t *classes)
+/* Three loads of what the start of the program found out. */
+static const struct bl_table_lookup *fastest(void)
 {
-    unsigned n_left = 0;
+    const struct bl_table_lookup *variants[BL_TABLE_LOOKUP_VARIANTS];
 
-    for (unsigned i = 0; i < pending->n; i++) {
-        uint8_t index = pending->indexes[i];
-        uint8_t class_id = probe(slots, area, probes->keys[i].words, probes->homes[i]);
-
-        if (class_id != BL_CLASS_NONE)
-            classes[index] = class_id;
-        else
-            pending->indexes[n_left++] = index;
-    }
-    pending->n = n_left;
+    return variants[bl_table_lookup_variants(variants) - 1];
 }
 
-static void start_burst(struct pending *pending, uint8_t *classes, unsigned n)
+/* The geometry was copied and checked: what rots in the block after that can't reach the places. */
+static struct bl_table_view view_ipv4(const struct bl_table *table, const struct bl_table_geometry *geometry)
 {
-    memset(classes, BL_CLASS_NONE, n);
-    pending->n = n;
-    for (unsigned i = 0; i < n; i++)
-        pending->indexes[i] = (uint8_t)i;
+    const struct bl_table_areas areas = bl_table_layout_areas(geometry);
+    const uint8_t *block = (const uint8_t *)table;
+
+    return (struct bl_table_view){
+        .table = table,
+        .index = (const uint32_t *)(const void *)(block + areas.ipv4_index),
+        .arena = block + areas.ipv4_arena,
+        .arena_last = (geometry->ipv4_units - 1) * BL_TABLE_LAYOUT_LINE,
+        .side_shift = bl_table_host_side_shift(geometry),
+        .n_host_lines = geometry->host_lines,
+        .host_lines = block + areas.host_lines,
+        .map = (geometry->options & BL_TABLE_OPTION_MAP) != 0 ? block + areas.map : NULL,
+    };
 }
 
-/* The longest length of the mask, which is not empty; it is taken out. */
-static inline unsigned take_longest(uint64_t *lengths)
+static struct bl_table_view view_ipv6(const struct bl_table *table, const struct bl_table_geometry *geometry)
 {
-    unsigned bit = 63 - (unsigned)__builtin_clzll(*lengths);
+    const struct bl_table_areas areas = bl_table_layout_areas(geometry);
+    const uint8_t *block = (const uint8_t *)table;
 
-    *lengths &= ~(UINT64_C(1) << bit);
-    return bit;
+    return (struct bl_table_view){
+        .table = table,
+        .index = (const uint32_t *)(const void *)(block + areas.ipv6_index),
+        .arena = block + areas.ipv6_arena,
+        .arena_last = (geometry->ipv6_units - 1) * BL_TABLE_LAYOUT_LINE,
+        .filter = (const uint16_t *)(const void *)(block + areas.filter),
+        .filter_bits = geometry->filter_bits,
+        .n_short_lines = geometry->short_lines,
+        .n_long_lines = geometry->long_lines,
+        .n_rest_slots = geometry->rest_slots,
+        .short_lines = (const uint64_t *)(const void *)(block + areas.short_lines),
+        .long_lines = (const uint64_t *)(const void *)(block + areas.long_lines),
+        .rest = (const struct bl_table_rest *)(const void *)(block + areas.rest),
+    };
 }
 
-static void lookup_ipv4(const struct bl_table *table, struct bl_table_area area, const uint32_t *addresses,
-                        uint8_t *classes, unsigned n)
+void bl_table_lookup_ipv4_by(const struct bl_table_lookup *variant, const struct bl_table *table,
+                             const uint32_t *addresses, uint8_t *classes, unsigned n)
 {
-    const uint64_t *slots = block_words(table) + area.first;
-    uint64_t lengths = table->lengths_ipv4 & BL_TABLE_LAYOUT_LENGTHS_IPV4;
-    struct pending pending;
-    struct probes probes;
+    const struct bl_table_geometry geometry = table->geometry;
+    struct bl_table_view view;
 
-    /* Said again, so that the loops below are compiled for slots of this size. */
-    area.n_words = BL_TABLE_LAYOUT_IPV4_WORDS;
-    start_burst(&pending, classes, n);
-    while (lengths != 0 && pending.n != 0) {
-        unsigned length = take_longest(&lengths);
-        uint32_t mask = length == 0 ? 0 : UINT32_MAX << (32 - length);
-
-        for (unsigned i = 0; i < pending.n; i++) {
-            probes.keys[i] = bl_table_layout_key_ipv4(addresses[pending.indexes[i]] & mask, length);
-            probes.homes[i] = bl_table_layout_home(&table->key, probes.keys[i].words, area.n_words, area.bits);
-            __builtin_prefetch(slots + probes.homes[i] * area.n_words);
-        }
-        settle(slots, &area, &probes, &pending, classes);
-    }
-}
-
-static inline struct bl_ip6 cut_ipv6(struct bl_ip6 address, unsigned length)
-{
-    if (length <= 64) {
-        address.lo = 0;
-        address.hi &= length == 0 ? 0 : UINT64_MAX << (64 - length);
-    } else {
-        address.lo &= UINT64_MAX << (128 - length);
-    }
-    return address;
-}
-
-static void lookup_ipv6(const struct bl_table *table, struct bl_table_area area, const struct bl_ip6 *addresses,
-                        uint8_t *classes, unsigned n)
-{
-    const uint64_t *slots = block_words(table) + area.first;
-    uint64_t lengths[3] = {table->lengths_ipv6[0], table->lengths_ipv6[1],
-                           table->lengths_ipv6[2] & BL_TABLE_LAYOUT_LENGTHS_IPV6_LAST};
-    struct pending pending;
-    struct probes probes;
-
-    area.n_words = BL_TABLE_LAYOUT_IPV6_WORDS;
-    start_burst(&pending, classes, n);
-    for (unsigned word = 3; word-- > 0;) {
-        while (lengths[word] != 0 && pending.n != 0) {
-            unsigned length = 64 * word + take_longest(&lengths[word]);
-
-            for (unsigned i = 0; i < pending.n; i++) {
-                struct bl_ip6 cut = cut_ipv6(addresses[pending.indexes[i]], length);
-
-                probes.keys[i] = bl_table_layout_key_ipv6(cut, length);
-                probes.homes[i] = bl_table_layout_home(&table->key, probes.keys[i].words, area.n_words, area.bits);
-                __builtin_prefetch(slots + probes.homes[i] * area.n_words);
-            }
-            settle(slots, &area, &probes, &pending, classes);
-        }
-    }
-}
-
-/* The geometry is read once, checked, and used: what rots in between can't reach the indexes. */
-void bl_table_lookup_ipv4_burst(const struct bl_table *table, const uint32_t *addresses, uint8_t *classes, unsigned n)
-{
-    uint64_t geometry = table->geometry;
-
-    if (!bl_table_layout_sound(geometry, table->seal)) {
+    if (!bl_table_layout_sound(&geometry, table->seal)) {
         memset(classes, BL_CLASS_NONE, n);
         return;
     }
-    for (unsigned at = 0; at < n; at += BURST)
-        lookup_ipv4(table, bl_table_layout_ipv4(geometry), addresses + at, classes + at,
-                    n - at < BURST ? n - at : BURST);
+    view = view_ipv4(table, &geometry);
+    for (unsigned at = 0; at < n; at += BL_TABLE_LOOKUP_BURST)
+        variant->ipv4(&view, addresses + at, classes + at,
+                      n - at < BL_TABLE_LOOKUP_BURST ? n - at : BL_TABLE_LOOKUP_BURST);
+}
+
+void bl_table_lookup_ipv6_by(const struct bl_table_lookup *variant, const struct bl_table *table,
+                             const struct bl_ip6 *addresses, uint8_t *classes, unsigned n)
+{
+    const struct bl_table_geometry geometry = table->geometry;
+    struct bl_table_view view;
+
+    if ((geometry.options & BL_TABLE_OPTION_IPV6) == 0 || !bl_table_layout_sound(&geometry, table->seal)) {
+        memset(classes, BL_CLASS_NONE, n);
+        return;
+    }
+    view = view_ipv6(table, &geometry);
+    for (unsigned at = 0; at < n; at += BL_TABLE_LOOKUP_BURST)
+        variant->ipv6(&view, addresses + at, classes + at,
+                      n - at < BL_TABLE_LOOKUP_BURST ? n - at : BL_TABLE_LOOKUP_BURST);
+}
+
+void bl_table_lookup_ipv4_burst(const struct bl_table *table, const uint32_t *addresses, uint8_t *classes, unsigned n)
+{
+    bl_table_lookup_ipv4_by(fastest(), table, addresses, classes, n);
 }
 
 void bl_table_lookup_ipv6_burst(const struct bl_table *table, const struct bl_ip6 *addresses, uint8_t *classes,
                                 unsigned n)
 {
-    uint64_t geometry = table->geometry;
-
-    if (!bl_table_layout_sound(geometry, table->seal)) {
-        memset(classes, BL_CLASS_NONE, n);
-        return;
-    }
-    for (unsigned at = 0; at < n; at += BURST)
-        lookup_ipv6(table, bl_table_layout_ipv6(geometry), addresses + at, classes + at,
-                    n - at < BURST ? n - at : BURST);
+    bl_table_lookup_ipv6_by(fastest(), table, addresses, classes, n);
 }
 
 /* Copies one group's writes. The offsets were in the block when the main core made them, and bl_table_patch_fits has
@@ -232,8 +205,8 @@ bool bl_table_apply(struct bl_table *table, const struct bl_table_patch *patch, 
 bool bl_table_patch_fits(const struct bl_table *table, const struct bl_table_patch *patch)
 {
     return table->magic == BL_TABLE_LAYOUT_MAGIC && table->version == BL_TABLE_LAYOUT_VERSION &&
-           bl_table_layout_sound(table->geometry, table->seal) && table->geometry == patch->geometry &&
-           table->epoch == patch->epoch && table->key.k0 == patch->key.k0 && table->key.k1 == patch->key.k1 &&
+           bl_table_layout_sound(&table->geometry, table->seal) && table->seal == patch->seal &&
+           table->epoch == patch->epoch && table->generation == patch->generation &&
            table->serial == patch->from_serial;
 }
 

@@ -1,415 +1,38 @@
-/* The master table and what is recorded of its changes; see table_build.h, and table_layout.h for the bytes.
+/* The master table; see table_build.h, table_layout.h for the bytes, table_state.h for the parts.
  *
- * A change is made in the master at once, and the words it writes are recorded as one group of the next patch. The
- * recording may give up at any time (a delta that writes more than a copy would, no memory, a new block): then `moved`
- * is set, nothing more is recorded, and the commit tells the caller to copy the block. So recording never makes a
- * change fail.
- *
- * The block moves when a family is half full, when a prefix finds no place near its home, or when a removal would move
- * too many slots; the last two mean that the key is known or luck is very bad, so that each new block has a new key. */
+ * A change is made in the master at once, and the words it writes are recorded as one group of the next patch. When a
+ * part has no room, or a rule says that it should have more, everything moves to a new block first (table_grow.c), and
+ * the next commit tells the caller to copy it. */
 #include "dataplane/table_build.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/table_layout.h"
+#include "dataplane/table_state.h"
 
-/* Keys that are tried for one size before the block grows instead. */
-enum { KEYS_PER_SIZE = 4 };
+/* Times that one change asks for a new block, each with twice the room to spare, before the table counts as full. */
+enum { GROW_TRIES = 16 };
 
-enum { IPV4, IPV6, N_FAMILIES };
-
-#define NO_SLOT SIZE_MAX
-
-struct bl_table_build {
-    struct bl_table *master; /* in `memory`, aligned */
-    void *memory;
-    struct bl_siphash_key key; /* the caller's; every block's key is derived from it */
-    uint64_t n_blocks;
-    struct bl_table_patch *patch; /* being recorded; NULL: nothing yet */
-    size_t patch_room;            /* words that it has room for */
-    size_t group;                 /* its word where the open group starts */
-    bool moved;                   /* since the last commit: no patch can tell what changed */
-    struct bl_digest digest;
-    uint64_t n_entries[N_FAMILIES];
-    uint32_t n_lengths[N_FAMILIES][129];
-};
-
-/* A prefix in the block's terms. */
-struct target {
-    struct bl_table_slot slot; /* the key, with class 0 */
-    unsigned family;           /* IPV4 or IPV6 */
-    unsigned length;
-};
-
-/* The slots that a removal moves, each into the place of the one before it. */
-struct moves {
-    unsigned n;
-    size_t places[BL_TABLE_LAYOUT_MOVES_MAX];
-};
-
-static struct bl_table_area area_of(const struct bl_table *table, unsigned family)
-{
-    return family == IPV4 ? bl_table_layout_ipv4(table->geometry) : bl_table_layout_ipv6(table->geometry);
-}
-
-static uint64_t *slot_at(struct bl_table *table, const struct bl_table_area *area, size_t index)
-{
-    return (uint64_t *)table + area->first + index * area->n_words;
-}
-
-static uint64_t *last_word(struct bl_table *table, const struct bl_table_area *area, size_t index)
-{
-    return slot_at(table, area, index) + area->n_words - 1;
-}
-
-static size_t home_of(const struct bl_table *table, const struct bl_table_area *area, const uint64_t *slot)
-{
-    return bl_table_layout_home(&table->key, slot, area->n_words, area->bits);
-}
-
-static size_t index_mask(const struct bl_table_area *area)
-{
-    return ((size_t)1 << area->bits) - 1;
-}
-
-/* Room for @p n entries that does not fill up at once. */
-static unsigned bits_for(uint64_t n)
-{
-    unsigned bits = BL_TABLE_LAYOUT_BITS_MIN;
-
-    while (bits < BL_TABLE_LAYOUT_BITS_ALL && n > ((uint64_t)3 << bits) / 8)
-        bits++;
-    return bits;
-}
-
-/* calloc, not aligned_alloc: pages that no entry touches are never there. */
-static struct bl_table *create_block(struct bl_table_build *build, const unsigned bits[N_FAMILIES], void **memory)
-{
-    uint64_t geometry = bl_table_layout_geometry(bits[IPV4], bits[IPV6]);
-    const uint64_t words[2] = {build->n_blocks, build->n_blocks + (UINT64_C(1) << 63)};
-    struct bl_table *table;
-
-    *memory = calloc(1, bl_table_layout_size(geometry) + BL_TABLE_ALIGN);
-    if (*memory == NULL)
-        return NULL;
-    build->n_blocks++;
-    table = (struct bl_table *)(((uintptr_t)*memory + BL_TABLE_ALIGN - 1) & ~(uintptr_t)(BL_TABLE_ALIGN - 1));
-    table->magic = BL_TABLE_LAYOUT_MAGIC;
-    table->version = BL_TABLE_LAYOUT_VERSION;
-    table->geometry = geometry;
-    table->seal = bl_table_layout_seal(geometry);
-    table->key.k0 = bl_siphash(&build->key, &words[0], sizeof(words[0]));
-    table->key.k1 = bl_siphash(&build->key, &words[1], sizeof(words[1]));
-    return table;
-}
-
-/* The first empty slot for a key that is not there, or NO_SLOT when it would be too far from its home. */
-static size_t find_room(struct bl_table *table, const struct bl_table_area *area, const uint64_t *key)
-{
-    size_t home = home_of(table, area, key);
-
-    for (size_t step = 0; step < BL_TABLE_LAYOUT_PROBE_MAX; step++) {
-        size_t index = (home + step) & index_mask(area);
-
-        if (*last_word(table, area, index) == 0)
-            return index;
-    }
-    return NO_SLOT;
-}
-
-static size_t find_key(struct bl_table *table, const struct bl_table_area *area, const uint64_t *key)
-{
-    size_t home = home_of(table, area, key);
-
-    for (size_t step = 0; step < BL_TABLE_LAYOUT_PROBE_MAX; step++) {
-        size_t index = (home + step) & index_mask(area);
-
-        if (*last_word(table, area, index) == 0)
-            return NO_SLOT;
-        if (bl_table_layout_match(slot_at(table, area, index), key, area->n_words))
-            return index;
-    }
-    return NO_SLOT;
-}
-
-/* Copies a family's slots into an empty block. @return false when one found no room there. */
-static bool copy_slots(struct bl_table *from, struct bl_table *to, unsigned family)
-{
-    struct bl_table_area source = area_of(from, family);
-    struct bl_table_area target = area_of(to, family);
-
-    for (size_t i = 0; i <= index_mask(&source); i++) {
-        const uint64_t *slot = slot_at(from, &source, i);
-        size_t index;
-
-        if (slot[source.n_words - 1] == 0)
-            continue;
-        index = find_room(to, &target, slot);
-        if (index == NO_SLOT)
-            return false;
-        memcpy(slot_at(to, &target, index), slot, source.n_words * sizeof(uint64_t));
-    }
-    return true;
-}
-
-static void drop_patch(struct bl_table_build *build)
-{
-    free(build->patch);
-    build->patch = NULL;
-    build->patch_room = 0;
-    build->moved = true;
-}
-
-/* Moves the entries to a block of these sizes, or larger ones, with a key of its own. On failure nothing changed. */
-static int rebuild(struct bl_table_build *build, const unsigned bits[N_FAMILIES])
-{
-    unsigned sizes[N_FAMILIES] = {bits[IPV4], bits[IPV6]};
-
-    for (unsigned try = 1;; try++) {
-        void *memory;
-        struct bl_table *table = create_block(build, sizes, &memory);
-        unsigned family = IPV4;
-
-        if (table == NULL)
-            return BL_ENOMEM;
-        while (family < N_FAMILIES && copy_slots(build->master, table, family))
-            family++;
-        if (family == N_FAMILIES) {
-            table->epoch = build->master->epoch;
-            table->serial = build->master->serial;
-            table->lengths_ipv4 = build->master->lengths_ipv4;
-            memcpy(table->lengths_ipv6, build->master->lengths_ipv6, sizeof(table->lengths_ipv6));
-            free(build->memory);
-            build->memory = memory;
-            build->master = table;
-            drop_patch(build);
-            return BL_OK;
-        }
-        free(memory);
-        if (try % KEYS_PER_SIZE == 0 && ++sizes[family] > BL_TABLE_LAYOUT_BITS_MAX)
-            return BL_EFULL;
-    }
-}
-
-/* The same sizes with a new key; @p more_bits for one family. */
-static int rebuild_larger(struct bl_table_build *build, unsigned family, unsigned more_bits)
-{
-    unsigned bits[N_FAMILIES] = {area_of(build->master, IPV4).bits, area_of(build->master, IPV6).bits};
-
-    bits[family] += more_bits;
-    if (bits[family] > BL_TABLE_LAYOUT_BITS_MAX)
-        return BL_EFULL;
-    return rebuild(build, bits);
-}
-
-static struct bl_table_patch *create_patch(const struct bl_table *master, size_t room)
-{
-    struct bl_table_patch *patch = malloc(sizeof(*patch) + room * sizeof(uint64_t));
-
-    if (patch == NULL)
-        return NULL;
-    *patch = (struct bl_table_patch){
-        .epoch = master->epoch,
-        .geometry = master->geometry,
-        .key = master->key,
-        .from_serial = master->serial,
-    };
-    return patch;
-}
-
-/* Makes room for the largest group, so that nothing inside the group can fail. */
-static void open_group(struct bl_table_build *build)
-{
-    const size_t group_words = BL_TABLE_GROUP_MAX / sizeof(uint64_t);
-
-    if (build->moved)
-        return;
-    if (build->patch == NULL) {
-        build->patch = create_patch(build->master, group_words);
-        build->patch_room = group_words;
-    } else if (build->patch_room - build->patch->n_words < group_words) {
-        size_t room = 2 * build->patch_room + group_words;
-        struct bl_table_patch *patch = realloc(build->patch, sizeof(*patch) + room * sizeof(uint64_t));
-
-        if (patch == NULL) {
-            drop_patch(build);
-            return;
-        }
-        build->patch = patch;
-        build->patch_room = room;
-    }
-    if (build->patch == NULL) {
-        drop_patch(build);
-        return;
-    }
-    build->group = build->patch->n_words++;
-}
-
-/* Writes words of the master, and records them in the open group. */
-static void write_words(struct bl_table_build *build, uint64_t *place, const uint64_t *words, size_t n)
-{
-    struct bl_table_patch *patch = build->patch;
-
-    memcpy(place, words, n * sizeof(*words));
-    if (build->moved)
-        return;
-    patch->words[patch->n_words++] = (uint64_t)(place - (uint64_t *)build->master) | (uint64_t)n
-                                                                                         << BL_TABLE_LAYOUT_WRITE_SHIFT;
-    memcpy(patch->words + patch->n_words, place, n * sizeof(*words));
-    patch->n_words += n;
-}
-
-/* A patch that has half the block's bytes costs a worker more than the copy of the block that the main core makes. */
-static void close_group(struct bl_table_build *build)
-{
-    struct bl_table_patch *patch = build->patch;
-
-    if (build->moved)
-        return;
-    patch->words[build->group] = patch->n_words - build->group - 1;
-    if (patch->n_words * sizeof(uint64_t) > bl_table_size(build->master) / 2)
-        drop_patch(build);
-}
-
-/* Counts an entry of a length in (+1) or out (-1), and keeps the header's bit of the length true. */
-static void count_length(struct bl_table_build *build, const struct target *target, int change)
-{
-    uint64_t *lengths =
-        target->family == IPV4 ? &build->master->lengths_ipv4 : &build->master->lengths_ipv6[target->length / 64];
-    uint64_t bit = UINT64_C(1) << (target->length % 64);
-    uint32_t *n = &build->n_lengths[target->family][target->length];
-    uint64_t now;
-
-    *n += (uint32_t)change;
-    build->n_entries[target->family] += (uint64_t)(int64_t)change;
-    now = *n != 0 ? *lengths | bit : *lengths & ~bit;
-    if (now != *lengths)
-        write_words(build, lengths, &now, 1);
-}
-
-/* Finds room for a new entry, in a new block when there is none in this one. */
-static int make_room(struct bl_table_build *build, const struct target *target, size_t *index)
-{
-    struct bl_table_area area = area_of(build->master, target->family);
-
-    if (build->n_entries[IPV4] + build->n_entries[IPV6] >= BL_TABLE_ENTRIES_MAX)
-        return BL_EFULL;
-    if (build->n_entries[target->family] >= (UINT64_C(1) << area.bits) / 2) {
-        int error = rebuild_larger(build, target->family, 1);
-
-        if (error != BL_OK)
-            return error;
-    }
-    for (unsigned try = 1;; try++) {
-        int error;
-
-        area = area_of(build->master, target->family);
-        *index = find_room(build->master, &area, target->slot.words);
-        if (*index != NO_SLOT)
-            return BL_OK;
-        error = rebuild_larger(build, target->family, try % KEYS_PER_SIZE == 0);
-        if (error != BL_OK)
-            return error;
-    }
-}
-
-static int insert(struct bl_table_build *build, const struct target *target, uint8_t class_id)
-{
-    struct bl_table_slot slot = target->slot;
-    struct bl_table_area area;
-    size_t index;
-    int error = make_room(build, target, &index);
-
-    if (error != BL_OK)
-        return error;
-    area = area_of(build->master, target->family);
-    slot.words[area.n_words - 1] |= (uint64_t)class_id << BL_TABLE_LAYOUT_CLASS_SHIFT;
-    open_group(build);
-    write_words(build, slot_at(build->master, &area, index), slot.words, area.n_words);
-    count_length(build, target, 1);
-    close_group(build);
-    return BL_OK;
-}
-
-static void replace(struct bl_table_build *build, const struct target *target, size_t index, uint8_t class_id)
-{
-    struct bl_table_area area = area_of(build->master, target->family);
-    uint64_t *last = last_word(build->master, &area, index);
-    uint64_t word = (*last & BL_TABLE_LAYOUT_KEY_MASK) | (uint64_t)class_id << BL_TABLE_LAYOUT_CLASS_SHIFT;
-
-    open_group(build);
-    write_words(build, last, &word, 1);
-    close_group(build);
-}
-
-/* What has to move when the slot at @p hole goes: the next slot that may lie in the hole (its home is not behind it)
- * leaves a hole of its own, and so on to the end of the run. A slot PROBE_MAX or more behind the hole never moves.
- * Knuth, The Art of Computer Programming, volume 3, 6.4, algorithm R.
- * @return false when more would move than one group may hold. */
-static bool find_moves(struct bl_table *table, const struct bl_table_area *area, size_t hole, struct moves *moves)
-{
-    size_t mask = index_mask(area);
-
-    moves->n = 0;
-    for (size_t i = (hole + 1) & mask; ((i - hole) & mask) < BL_TABLE_LAYOUT_PROBE_MAX; i = (i + 1) & mask) {
-        const uint64_t *slot = slot_at(table, area, i);
-
-        if (slot[area->n_words - 1] == 0)
-            return true;
-        if (((i - home_of(table, area, slot)) & mask) < ((i - hole) & mask))
-            continue;
-        if (moves->n == BL_TABLE_LAYOUT_MOVES_MAX)
-            return false;
-        moves->places[moves->n++] = i;
-        hole = i;
-    }
-    return true;
-}
-
-static int take_out(struct bl_table_build *build, const struct target *target, size_t index)
-{
-    static const struct bl_table_slot empty;
-    struct bl_table_area area = area_of(build->master, target->family);
-    struct moves moves;
-
-    for (unsigned try = 1; !find_moves(build->master, &area, index, &moves); try++) {
-        int error = rebuild_larger(build, target->family, try % KEYS_PER_SIZE == 0);
-
-        if (error != BL_OK)
-            return error;
-        area = area_of(build->master, target->family);
-        index = find_key(build->master, &area, target->slot.words);
-    }
-    open_group(build);
-    for (unsigned i = 0; i < moves.n; i++) {
-        write_words(build, slot_at(build->master, &area, index), slot_at(build->master, &area, moves.places[i]),
-                    area.n_words);
-        index = moves.places[i];
-    }
-    write_words(build, slot_at(build->master, &area, index), empty.words, area.n_words);
-    count_length(build, target, -1);
-    close_group(build);
-    return BL_OK;
-}
+/* A filter that is fuller lets too many addresses through. */
+enum { FILTER_SHARE = 4 };
 
 int bl_table_build_create(struct bl_table_build **out, uint64_t epoch, const struct bl_siphash_key *key,
                           uint64_t n_entries_expected)
 {
-    /* Nobody says how many of them are IPv6: most lists have few, and what is not used goes at the first commit. */
-    const unsigned bits[N_FAMILIES] = {bits_for(n_entries_expected), BL_TABLE_LAYOUT_BITS_MIN};
     struct bl_table_build *build = calloc(1, sizeof(*build));
 
     if (build == NULL)
         return BL_ENOMEM;
     build->key = *key;
-    build->moved = true; /* there is no replica yet that a patch could fit */
-    build->master = create_block(build, bits, &build->memory);
-    if (build->master == NULL) {
+    if (n_entries_expected > BL_TABLE_ENTRIES_MAX)
+        n_entries_expected = BL_TABLE_ENTRIES_MAX;
+    build->scratch = calloc(2 * (BL_TABLE_RANGES_MAX + 2), sizeof(*build->scratch));
+    /* Nobody says how many are hosts: most lists have little else, and what is not used goes at the first commit. */
+    if (build->scratch == NULL || bl_table_grow_start(build, epoch, n_entries_expected) != BL_OK) {
+        free(build->scratch);
         free(build);
         return BL_ENOMEM;
     }
-    build->master->epoch = epoch;
     *out = build;
     return BL_OK;
 }
@@ -418,75 +41,231 @@ void bl_table_build_free(struct bl_table_build *build)
 {
     if (build == NULL)
         return;
-    free(build->patch);
-    free(build->memory);
+    bl_table_grow_fini(build);
     free(build);
 }
+
+/* Paints until there is room. */
+static int paint(struct bl_table_build *build, enum bl_table_family family, uint32_t bits, unsigned length,
+                 struct bl_table_range to)
+{
+    unsigned want = family == BL_TABLE_IPV4 ? BL_TABLE_WANT_IPV4 : BL_TABLE_WANT_IPV6;
+    int error = BL_EFULL;
+
+    for (unsigned try = 0; error == BL_EFULL && try < GROW_TRIES; try++) {
+        if (build->ranges[family].index != NULL)
+            error = bl_table_ranges_paint(build, &build->ranges[family], bits, length, to);
+        if (error == BL_EFULL) {
+            int grown = bl_table_grow(build, want, try);
+
+            if (grown != BL_OK)
+                return grown;
+        }
+    }
+    if (error == BL_OK && family == BL_TABLE_IPV4)
+        bl_table_hosts_map_ranges(build, bits, length);
+    return error;
+}
+
+/* What decides inside a prefix when it is gone: something longer than /16 or, for index entries, anything. */
+static struct bl_table_range cover_of(const struct bl_table_build *build, enum bl_table_family family, uint32_t bits,
+                                      unsigned length)
+{
+    struct bl_table_range cover = {0, 0, 0};
+
+    cover.class_id =
+        bl_table_prefixes_cover(&build->prefixes[family], &build->key, bits, length, length > 16 ? 17 : 0, &cover.rank);
+    return cover;
+}
+
+static int set_wide(struct bl_table_build *build, enum bl_table_family family, uint32_t bits, unsigned length,
+                    uint8_t class_id)
+{
+    struct bl_table_range to = {0, class_id, (uint8_t)(length + 1)};
+    int error = bl_table_prefixes_reserve(&build->prefixes[family], &build->key);
+
+    if (error != BL_OK)
+        return error;
+    if (class_id == BL_CLASS_NONE)
+        to = cover_of(build, family, bits, length);
+    error = paint(build, family, bits, length, to);
+    if (error == BL_OK)
+        bl_table_prefixes_set(&build->prefixes[family], &build->key, bits, length, class_id);
+    return error;
+}
+
+/* A host that is in the ranges, or goes there. */
+static int set_host_range(struct bl_table_build *build, uint32_t address, uint8_t class_id, bool is_there)
+{
+    struct bl_table_range to = {0, class_id, 33};
+    int error;
+
+    if (class_id == BL_CLASS_NONE)
+        to = cover_of(build, BL_TABLE_IPV4, address, 32);
+    error = paint(build, BL_TABLE_IPV4, address, 32, to);
+    if (error != BL_OK)
+        return error;
+    if (!is_there)
+        build->n_host_ranges++;
+    else if (class_id == BL_CLASS_NONE)
+        build->n_host_ranges--;
+    return BL_OK;
+}
+
+/* More hosts in the ranges than chance puts there: somebody knows the keys, or luck is very bad. */
+static void change_keys(struct bl_table_build *build)
+{
+    if (build->master->geometry.host_lines != 0 && build->n_host_ranges > build->host_ranges_limit)
+        (void)bl_table_grow(build, BL_TABLE_WANT_KEYS, 0);
+}
+
+static int add_host(struct bl_table_build *build, uint32_t address, uint8_t class_id)
+{
+    int error = BL_OK;
+
+    if (bl_table_grow_is_due(build))
+        error = bl_table_grow(build, BL_TABLE_WANT_HOSTS, 0);
+    if (error == BL_OK && bl_table_hosts_palette_full(build, class_id))
+        error = bl_table_grow(build, BL_TABLE_WANT_PALETTE, 0);
+    if (error == BL_OK && !bl_table_hosts_add(build, address, class_id))
+        error = set_host_range(build, address, class_id, false);
+    if (error == BL_OK) {
+        build->n_hosts++;
+        change_keys(build);
+    }
+    return error;
+}
+
+static int set_host(struct bl_table_build *build, uint32_t address, uint8_t class_before, uint8_t class_id)
+{
+    int error = BL_OK;
+
+    if (class_before == BL_CLASS_NONE)
+        return add_host(build, address, class_id);
+    if (class_id != BL_CLASS_NONE && bl_table_hosts_palette_full(build, class_id))
+        error = bl_table_grow(build, BL_TABLE_WANT_PALETTE, 0);
+    if (error != BL_OK)
+        return error;
+    if (bl_table_hosts_find(build, address) == BL_CLASS_NONE)
+        error = set_host_range(build, address, class_id, true);
+    else if (class_id == BL_CLASS_NONE)
+        bl_table_hosts_remove(build, address);
+    else
+        bl_table_hosts_change(build, address, class_id);
+    if (error == BL_OK && class_id == BL_CLASS_NONE)
+        build->n_hosts--;
+    return error;
+}
+
+static int add_deep(struct bl_table_build *build, struct bl_ip6 address, unsigned length, uint8_t class_id)
+{
+    unsigned want = length >= BL_TABLE_LAYOUT_LONG_FIRST ? BL_TABLE_WANT_LONG : BL_TABLE_WANT_SHORT;
+    int error = BL_EFULL;
+
+    for (unsigned try = 0; error == BL_EFULL && try < GROW_TRIES; try++) {
+        uint32_t bits = build->master->geometry.filter_bits;
+
+        if (build->n_filter_used * FILTER_SHARE > UINT64_C(1) << bits && bits < BL_TABLE_LAYOUT_FILTER_MAX)
+            (void)bl_table_grow(build, BL_TABLE_WANT_FILTER, 0);
+        if ((build->master->geometry.options & BL_TABLE_OPTION_IPV6) != 0)
+            error = bl_table_deep_add(build, address, length, class_id);
+        if (error == BL_EFULL) {
+            int grown = bl_table_grow(build, want, try);
+
+            if (grown != BL_OK)
+                return grown;
+        }
+    }
+    return error;
+}
+
+static int set_deep(struct bl_table_build *build, struct bl_ip6 address, unsigned length, uint8_t class_before,
+                    uint8_t class_id)
+{
+    if (class_before == BL_CLASS_NONE)
+        return add_deep(build, address, length, class_id);
+    if (class_id == BL_CLASS_NONE)
+        bl_table_deep_remove(build, address, length);
+    else
+        bl_table_deep_change(build, address, length, class_id);
+    return BL_OK;
+}
+
+/* A prefix in the block's terms. */
+struct target {
+    enum bl_table_family family;
+    unsigned length;
+    uint32_t bits;       /* the address, IPv6: its first 32 bits */
+    struct bl_ip6 whole; /* IPv6 */
+};
 
 static struct target target_of(const struct bl_prefix *prefix)
 {
     struct target target = {.length = prefix->length};
 
     if (prefix->family == BL_FAMILY_IPV4) {
-        target.family = IPV4;
-        target.slot = bl_table_layout_key_ipv4(bl_address_to_ip4(prefix->bytes), prefix->length);
+        target.family = BL_TABLE_IPV4;
+        target.bits = bl_address_to_ip4(prefix->bytes);
     } else {
-        target.family = IPV6;
-        target.slot = bl_table_layout_key_ipv6(bl_address_to_ip6(prefix->bytes), prefix->length);
+        target.family = BL_TABLE_IPV6;
+        target.whole = bl_address_to_ip6(prefix->bytes);
+        target.bits = (uint32_t)(target.whole.hi >> 32);
     }
     return target;
 }
 
+static uint8_t find(const struct bl_table_build *build, const struct target *target)
+{
+    struct bl_table_range range;
+    uint8_t class_id;
+
+    if (target->length < 32 || (target->family == BL_TABLE_IPV6 && target->length == 32))
+        return bl_table_prefixes_find(&build->prefixes[target->family], &build->key, target->bits, target->length);
+    if (target->family == BL_TABLE_IPV6)
+        return bl_table_deep_find(build, target->whole, target->length);
+    class_id = bl_table_hosts_find(build, target->bits);
+    if (class_id != BL_CLASS_NONE || build->n_host_ranges == 0)
+        return class_id;
+    range = bl_table_ranges_find(&build->ranges[BL_TABLE_IPV4], target->bits);
+    return range.rank == 33 ? range.class_id : BL_CLASS_NONE;
+}
+
+static int set_target(struct bl_table_build *build, const struct target *target, uint8_t class_before, uint8_t class_id)
+{
+    if (target->length < 32 || (target->family == BL_TABLE_IPV6 && target->length == 32))
+        return set_wide(build, target->family, target->bits, target->length, class_id);
+    if (target->family == BL_TABLE_IPV6)
+        return set_deep(build, target->whole, target->length, class_before, class_id);
+    return set_host(build, target->bits, class_before, class_id);
+}
+
 int bl_table_build_set(struct bl_table_build *build, const struct bl_prefix *prefix, uint8_t class_id)
 {
-    uint8_t class_before = BL_CLASS_NONE;
-    struct bl_table_area area;
+    uint8_t class_before;
     struct target target;
-    size_t index;
-    int error = BL_OK;
+    int error;
 
     if (!bl_address_prefix_canonical(prefix) || class_id >= BL_CLASS_COUNT)
         return BL_EINVAL;
     target = target_of(prefix);
-    area = area_of(build->master, target.family);
-    index = find_key(build->master, &area, target.slot.words);
-    if (index != NO_SLOT)
-        class_before = (uint8_t)(*last_word(build->master, &area, index) >> BL_TABLE_LAYOUT_CLASS_SHIFT);
+    class_before = find(build, &target);
     if (class_id == class_before)
         return BL_OK;
-    if (class_before == BL_CLASS_NONE)
-        error = insert(build, &target, class_id);
-    else if (class_id == BL_CLASS_NONE)
-        error = take_out(build, &target, index);
-    else
-        replace(build, &target, index, class_id);
+    if (class_before == BL_CLASS_NONE &&
+        build->n_entries[BL_TABLE_IPV4] + build->n_entries[BL_TABLE_IPV6] >= BL_TABLE_ENTRIES_MAX)
+        return BL_EFULL;
+    bl_table_record_open(build);
+    error = set_target(build, &target, class_before, class_id);
+    bl_table_record_close(build);
     if (error != BL_OK)
         return error;
     if (class_before != BL_CLASS_NONE)
         bl_digest_remove(&build->digest, build->master->epoch, prefix, class_before);
     if (class_id != BL_CLASS_NONE)
         bl_digest_add(&build->digest, build->master->epoch, prefix, class_id);
+    build->n_entries[target.family] += (uint64_t)(class_before == BL_CLASS_NONE);
+    build->n_entries[target.family] -= (uint64_t)(class_id == BL_CLASS_NONE);
     return BL_OK;
-}
-
-/* Everybody is about to copy the block: the time to give back room that the load did not need. It may fail: then the
- * block is larger than it has to be. */
-static void trim(struct bl_table_build *build)
-{
-    unsigned bits[N_FAMILIES];
-    bool smaller = false;
-
-    for (unsigned family = IPV4; family < N_FAMILIES; family++) {
-        unsigned now = area_of(build->master, family).bits;
-
-        bits[family] = bits_for(build->n_entries[family]);
-        if (bits[family] < now)
-            smaller = true;
-        else
-            bits[family] = now;
-    }
-    if (smaller)
-        (void)rebuild(build, bits);
 }
 
 /* Gives back the room that was kept for more groups: workers may take long to acknowledge a patch. */
@@ -503,22 +282,26 @@ static struct bl_table_patch *fit_patch(struct bl_table_patch *patch)
 
 int bl_table_build_commit(struct bl_table_build *build, uint64_t serial, struct bl_table_patch **patch, bool *rebuilt)
 {
-    struct bl_table_patch *done = build->patch;
+    struct bl_table_record *record = &build->record;
+    struct bl_table_patch *done = record->patch;
 
     *patch = NULL;
-    *rebuilt = build->moved;
-    if (build->moved) {
-        trim(build);
-        build->moved = false;
+    *rebuilt = record->moved;
+    if (record->moved) {
+        /* Everybody is about to copy the block: the time to give back room that the load did not need. It may fail:
+         * then the block is larger than it has to be. */
+        if (bl_table_grow_trims(build))
+            (void)bl_table_grow(build, BL_TABLE_WANT_TRIM, 0);
+        record->moved = false;
     } else {
         if (done == NULL)
-            done = create_patch(build->master, 0);
+            done = bl_table_record_create(build->master, 0);
         if (done == NULL)
             return BL_ENOMEM;
         done->serial = serial;
         *patch = fit_patch(done);
-        build->patch = NULL;
-        build->patch_room = 0;
+        record->patch = NULL;
+        record->room = 0;
     }
     build->master->serial = serial;
     return BL_OK;
@@ -546,6 +329,6 @@ uint64_t bl_table_build_epoch(const struct bl_table_build *build)
 
 void bl_table_build_count(const struct bl_table_build *build, uint64_t *n_ipv4, uint64_t *n_ipv6)
 {
-    *n_ipv4 = build->n_entries[IPV4];
-    *n_ipv6 = build->n_entries[IPV6];
+    *n_ipv4 = build->n_entries[BL_TABLE_IPV4];
+    *n_ipv6 = build->n_entries[BL_TABLE_IPV6];
 }

@@ -1,18 +1,28 @@
 /** @file table_layout.h
- * The bytes of a replica and of a patch: what table.c reads and table_build.c writes. Nobody else includes this, tests
- * of damage and of collisions excepted.
+ * The bytes of a replica and of a patch: what the lookups (table_lookup_*.c) read and the master (table_build.c and the
+ * files that it names) writes. Nobody else includes this, tests of damage and of collisions excepted.
  *
- *   block:  header, 128 bytes │ IPv4 slots, 1 word each │ IPv6 slots, 3 words each        (a word: 8 bytes)
- *   patch:  head │ group: word count │ write: place and count, words... │ write ... │ group ...
+ *   block:  header │ IPv4: index, host lines, map, arena │ IPv6: index, filter, short, long and rest lines, arena
+ *   patch:  head │ group: word count │ write: place and count, words... │ write ... │ group ...     (a word: 8 bytes)
  *
- * Each family has an open-addressing hash table of its prefixes, keyed (length, masked address), linear probing, at
- * most half full. A slot's home is a keyed hash, SipHash-1-3: who does not know the key can't build collisions.
- * Invariants of a sound block, all kept by table_build.c at every group boundary:
- *   - between a slot's home and its place no slot is empty, and fewer than BL_TABLE_LAYOUT_PROBE_MAX slots lie there;
- *   - the header's bit of a length is set exactly when a slot of that length exists;
- *   - every unused bit is zero: blocks that were built by the same changes compare equal with memcmp.
- * A lookup relies on none of them for its safety: the number of slots comes from `geometry`, which is only believed
- * when `seal` agrees, and every index is cut to that number. */
+ * IPv4. Hosts (/32) lie in HOST LINES of 64 bytes, 21 a line: 21 tags of 16 bits, then a byte each of 2 or 4 more tag
+ * bits and the class (or its number in the palette), then a zero byte. A keyed permutation of the address gives the line
+ * (high part times number of lines) and the tag (low bits): both together are the address, so a match is exact. The
+ * slots of a line are used from the first on. A host that finds its line full lies in the ranges. Fewer than
+ * BL_TABLE_LAYOUT_HOSTS_MIN hosts: no lines, all in the ranges.
+ * All other prefixes are RANGES. The index has one entry a /16: the class of the longest prefix up to /16, and what lies
+ * below it: nothing, a container of up to 5, 10 or 21 sorted boundaries with the classes between them (0: nothing
+ * longer than /16), or a node of 16 entries for the next 4 bits. One container is at most one cache line.
+ * The MAP, from BL_TABLE_LAYOUT_MAP_MIN hosts on, has two bits a /24: hosts in the lines, ranges in the arena.
+ *
+ * IPv6. Prefixes up to /32 are ranges of the first 32 bits. Longer ones lie in lines of 64 bytes, keyed and exact like
+ * the hosts: SHORT ones (/33 to /64) 8 a line, a word each; LONG ones 4 a line, two words each. Who finds its line full
+ * lies in the line beside it, then in the REST, a small hash table of whole prefixes. The FILTER says for a hash of the
+ * first 32 bits which lengths can occur below them; a bit stands for one length or several.
+ *
+ * Safety does not rest on any of this: sizes come from the geometry, which is believed only when `seal` agrees, and
+ * every place that is read from the block is cut to its area. All unused bytes are what the changes left there, so that
+ * blocks that saw the same changes compare equal with memcmp. */
 #ifndef BL_TABLE_LAYOUT_H
 #define BL_TABLE_LAYOUT_H
 
@@ -20,67 +30,99 @@
 #include "bounceline/table.h"
 
 #define BL_TABLE_LAYOUT_MAGIC 0x454c4241542d4c42ULL /* "BL-TABLE" in memory */
-#define BL_TABLE_LAYOUT_VERSION 1u
+#define BL_TABLE_LAYOUT_VERSION 2u
 
-/** log2 of the slots of one family: at least, for BL_TABLE_ENTRIES_MAX entries, and at most. */
-#define BL_TABLE_LAYOUT_BITS_MIN 10u
-#define BL_TABLE_LAYOUT_BITS_ALL 25u
-#define BL_TABLE_LAYOUT_BITS_MAX 26u
+#define BL_TABLE_LAYOUT_LINE 64u
 
-/** No slot is further from its home. At half load a run of 256 has a chance below 1e-20 a slot: who meets one has met
- * an attack or a bug, and gets a block with a new key. */
-#define BL_TABLE_LAYOUT_PROBE_MAX 256u
+/** Hosts of one line; its tag bytes; where its class bytes start. */
+#define BL_TABLE_LAYOUT_HOSTS 21u
+#define BL_TABLE_LAYOUT_SIDE (2 * BL_TABLE_LAYOUT_HOSTS)
+_Static_assert(3 * BL_TABLE_LAYOUT_HOSTS + 1 == BL_TABLE_LAYOUT_LINE, "a line ends with its zero byte");
 
-/** Slots that the removal of one prefix may move; more and the block is built anew with another key. */
-#define BL_TABLE_LAYOUT_MOVES_MAX 256u
+/** With 16 + 4 tag bits (palette) a line may stand for 2^20 addresses, with 16 + 2 for 2^18. */
+#define BL_TABLE_LAYOUT_LINES_PALETTE 4096u
+#define BL_TABLE_LAYOUT_LINES_PLAIN 16384u
+#define BL_TABLE_LAYOUT_LINES_MAX (1u << 22)
+#define BL_TABLE_LAYOUT_PALETTE 16u
 
-#define BL_TABLE_LAYOUT_IPV4_WORDS 1u
-#define BL_TABLE_LAYOUT_IPV6_WORDS 3u
+#define BL_TABLE_LAYOUT_HOSTS_MIN 6000u
+#define BL_TABLE_LAYOUT_MAP_MIN (2u << 20)
+#define BL_TABLE_LAYOUT_MAP_BYTES ((size_t)1 << 22)
+
+/** The word of a short prefix, the second word of a long one: these low bits of the permuted word, the length, the
+ * class. With 53 bits kept a pair of lines may stand for 2^53 permuted words, with 52 for 2^52. A class of 0: empty
+ * (all zero), or a slot that was left so that its line still counts as full (BL_TABLE_LAYOUT_LEFT). */
+#define BL_TABLE_LAYOUT_SHORT_KEPT 53u
+#define BL_TABLE_LAYOUT_LONG_KEPT 52u
+#define BL_TABLE_LAYOUT_DEEP_CLASS_SHIFT 58u
+#define BL_TABLE_LAYOUT_LEFT UINT64_C(1)
+#define BL_TABLE_LAYOUT_SHORT_FIRST 33u
+#define BL_TABLE_LAYOUT_LONG_FIRST 65u
+#define BL_TABLE_LAYOUT_SHORT_LINES_MIN 4096u
+#define BL_TABLE_LAYOUT_LONG_LINES_MIN 8192u
+#define BL_TABLE_LAYOUT_DEEP_LINES_MAX (1u << 24)
+#define BL_TABLE_LAYOUT_SHORTS 8u
+#define BL_TABLE_LAYOUT_LONGS 4u
+#define BL_TABLE_LAYOUT_REST_MIN 64u
+#define BL_TABLE_LAYOUT_REST_MAX (1u << 20)
+#define BL_TABLE_LAYOUT_REST_PROBES 64u
+#define BL_TABLE_LAYOUT_FILTER_MIN 10u
+#define BL_TABLE_LAYOUT_FILTER_MAX 20u
+#define BL_TABLE_LAYOUT_FILTER_BITS 16u
+
+#define BL_TABLE_LAYOUT_INDEX 65536u
+#define BL_TABLE_LAYOUT_UNITS_MAX (1u << 23)
+
+enum bl_table_option { BL_TABLE_OPTION_MAP = 1, BL_TABLE_OPTION_PALETTE = 2, BL_TABLE_OPTION_IPV6 = 4 };
+
+/** What the sizes and places follow from. */
+struct bl_table_geometry {
+    uint32_t options;     /**< enum bl_table_option */
+    uint32_t host_lines;  /**< 0: hosts are ranges */
+    uint32_t ipv4_units;  /**< of the arena: lines of 64 bytes, the last one unused */
+    uint32_t ipv6_units;  /**< the same; with option IPV6, as all that follows */
+    uint32_t filter_bits; /**< log2 of its entries */
+    uint32_t short_lines; /**< even, or 0 */
+    uint32_t long_lines;  /**< even, or 0 */
+    uint32_t rest_slots;  /**< a power of two */
+};
+
+/** The keys of the block: none of them is ever sent anywhere. Multipliers are odd. */
+struct bl_table_keys {
+    uint32_t host_mask;
+    uint32_t host_multipliers[2];
+    uint32_t filter_multiplier;
+    uint64_t deep_mask;
+    uint64_t deep_multipliers[2];
+    uint64_t length_multiplier;
+};
+
+/** Lengths that one bit of a filter's entry stands for: bit n % 64 of word n / 64, for /(n + 1). */
+struct bl_table_lengths {
+    uint64_t words[2];
+};
 
 struct bl_table {
     uint64_t magic;
     uint64_t version;
-    uint64_t geometry; /**< IPv4 bits, IPv6 bits << 8; sizes and places follow from it */
-    uint64_t seal;     /**< of the geometry: see bl_table_layout_seal */
+    struct bl_table_geometry geometry;
+    uint64_t seal; /**< of the geometry: see bl_table_layout_seal */
     uint64_t epoch;
     uint64_t serial;
-    struct bl_siphash_key key;
-    uint64_t lengths_ipv4;    /**< bit n: a /n exists */
-    uint64_t lengths_ipv6[3]; /**< bit n % 64 of word n / 64 */
-    uint64_t unused[4];
+    uint64_t generation; /**< random-like, of the block: a rebuilt one has another, so that old patches do not fit it */
+    struct bl_table_keys keys;
+    uint8_t palette[BL_CLASS_COUNT];
+    struct bl_table_lengths lengths[BL_TABLE_LAYOUT_FILTER_BITS];
 };
 
-_Static_assert(sizeof(struct bl_table) == 2 * BL_TABLE_ALIGN, "slots start on a cache line");
-_Static_assert((1u << (BL_TABLE_LAYOUT_BITS_ALL - 1)) >= BL_TABLE_ENTRIES_MAX, "all entries fit at half load");
-
-/** The last word of a slot: for IPv4 the address, then, for both, the length + 1 and the class. 0: empty slot. Words 0
- * and 1 of an IPv6 slot are the address. */
-#define BL_TABLE_LAYOUT_LENGTH_SHIFT 48
-#define BL_TABLE_LAYOUT_CLASS_SHIFT 56
-#define BL_TABLE_LAYOUT_KEY_MASK ((UINT64_C(1) << BL_TABLE_LAYOUT_CLASS_SHIFT) - 1)
-
-/** Bits that a length mask may have: damage above them would become a length that does not exist. */
-#define BL_TABLE_LAYOUT_LENGTHS_IPV4 ((UINT64_C(1) << 33) - 1)
-#define BL_TABLE_LAYOUT_LENGTHS_IPV6_LAST UINT64_C(1)
-
-/** A slot, or the key of one (class 0). IPv4 uses the first word only. */
-struct bl_table_slot {
-    uint64_t words[BL_TABLE_LAYOUT_IPV6_WORDS];
-};
-
-/** Where a family's slots are. */
-struct bl_table_area {
-    size_t first;     /**< word of the block */
-    unsigned n_words; /**< of one slot */
-    unsigned bits;    /**< log2 of the slots */
-};
+_Static_assert(sizeof(struct bl_table) % BL_TABLE_ALIGN == 0, "areas start on a cache line");
 
 /** Changes between two states of one block. A group is one word, the number of words behind it, and writes; a write is
  * one word (place in words | count << 32) and its content. */
 struct bl_table_patch {
     uint64_t epoch;
-    uint64_t geometry;
-    struct bl_siphash_key key; /**< the block's: a rebuilt block has another, so that old patches do not fit it */
+    uint64_t seal; /**< equal seals: equal geometry */
+    uint64_t generation;
     uint64_t from_serial;
     uint64_t serial;
     size_t n_words;
@@ -89,100 +131,167 @@ struct bl_table_patch {
 
 #define BL_TABLE_LAYOUT_WRITE_SHIFT 32
 
-/** A removal's moves with the slot that is emptied, one length mask, and the group's own word. */
-_Static_assert(8 * (1 + 2 + (BL_TABLE_LAYOUT_MOVES_MAX + 1) * (1 + BL_TABLE_LAYOUT_IPV6_WORDS)) <= BL_TABLE_GROUP_MAX,
-               "the largest group keeps the promise of table.h");
+/* An entry of an index or node: class (in an index: of the longest prefix up to /16; in a node: of the leaf), what lies
+ * below, and where in the arena: in units of 16 bytes for the smallest kind of container, 32, then 64. */
+enum bl_table_kind {
+    BL_TABLE_KIND_LEAF,
+    BL_TABLE_KIND_SMALL,
+    BL_TABLE_KIND_MIDDLE,
+    BL_TABLE_KIND_LARGE,
+    BL_TABLE_KIND_NODE,
+    BL_TABLE_KINDS
+};
 
-/** Two words that agree by accident have a chance of 2^-64: bit rot in either is seen. */
-static inline uint64_t bl_table_layout_seal(uint64_t geometry)
+#define BL_TABLE_ENTRY_CLASS 0x3fu
+#define BL_TABLE_ENTRY_KIND_SHIFT 6
+#define BL_TABLE_ENTRY_PLACE_SHIFT 9
+#define BL_TABLE_NODE_BITS 4u
+#define BL_TABLE_NODE_ENTRIES 16u
+#define BL_TABLE_BOUNDARIES_MAX 21u
+
+static inline unsigned bl_table_entry_kind(uint32_t entry)
 {
-    return (geometry ^ BL_TABLE_LAYOUT_MAGIC) * 0x9e3779b97f4a7c15ULL;
+    return entry >> BL_TABLE_ENTRY_KIND_SHIFT & 7;
 }
 
-static inline uint64_t bl_table_layout_geometry(unsigned ipv4_bits, unsigned ipv6_bits)
+/** log2 of the bytes of a kind, any value of it. */
+static inline unsigned bl_table_kind_shift(unsigned kind)
 {
-    return (uint64_t)ipv4_bits | (uint64_t)ipv6_bits << 8;
+    return kind < BL_TABLE_KIND_LARGE ? kind + 3 : 6;
 }
 
-/** True when the geometry may be believed. */
-static inline bool bl_table_layout_sound(uint64_t geometry, uint64_t seal)
+/** Where in the arena, cut to it: @p last is the place of its last line, which nothing uses. */
+static inline uint32_t bl_table_entry_place(uint32_t entry, uint32_t last)
 {
-    uint64_t ipv4_bits = geometry & 0xff;
-    uint64_t ipv6_bits = geometry >> 8;
+    uint32_t place = entry >> BL_TABLE_ENTRY_PLACE_SHIFT << bl_table_kind_shift(bl_table_entry_kind(entry));
 
-    return seal == bl_table_layout_seal(geometry) && ipv4_bits >= BL_TABLE_LAYOUT_BITS_MIN &&
-           ipv4_bits <= BL_TABLE_LAYOUT_BITS_MAX && ipv6_bits >= BL_TABLE_LAYOUT_BITS_MIN &&
-           ipv6_bits <= BL_TABLE_LAYOUT_BITS_MAX;
+    return place < last ? place : last;
 }
 
-static inline struct bl_table_area bl_table_layout_ipv4(uint64_t geometry)
+/** Boundaries that a kind of container has; its classes follow them. */
+static inline unsigned bl_table_kind_boundaries(unsigned kind)
 {
-    return (struct bl_table_area){
-        .first = sizeof(struct bl_table) / sizeof(uint64_t),
-        .n_words = BL_TABLE_LAYOUT_IPV4_WORDS,
-        .bits = (unsigned)(geometry & 0xff),
-    };
+    return kind == BL_TABLE_KIND_SMALL ? 5 : kind == BL_TABLE_KIND_MIDDLE ? 10 : BL_TABLE_BOUNDARIES_MAX;
 }
 
-static inline struct bl_table_area bl_table_layout_ipv6(uint64_t geometry)
-{
-    struct bl_table_area before = bl_table_layout_ipv4(geometry);
+/** Places of the areas in a block of sound geometry, in bytes; an area ends where the next one starts. */
+struct bl_table_areas {
+    size_t ipv4_index;
+    size_t host_lines;
+    size_t map;
+    size_t ipv4_arena;
+    size_t ipv6_index;
+    size_t filter;
+    size_t short_lines;
+    size_t long_lines;
+    size_t rest;
+    size_t ipv6_arena;
+    size_t end;
+};
 
-    return (struct bl_table_area){
-        .first = before.first + ((size_t)before.n_words << before.bits),
-        .n_words = BL_TABLE_LAYOUT_IPV6_WORDS,
-        .bits = (unsigned)(geometry >> 8),
-    };
+/** A slot of the rest: the address, then length and class; class 0 and length 0: never used. */
+struct bl_table_rest {
+    struct bl_ip6 address;
+    uint8_t length;
+    uint8_t class_id;
+    uint8_t unused[14];
+};
+_Static_assert(sizeof(struct bl_table_rest) == 32, "two a line");
+
+static inline struct bl_table_areas bl_table_layout_areas(const struct bl_table_geometry *geometry)
+{
+    const size_t line = BL_TABLE_LAYOUT_LINE;
+    const size_t index = BL_TABLE_LAYOUT_INDEX * sizeof(uint32_t);
+    struct bl_table_areas areas = {.ipv4_index = sizeof(struct bl_table)};
+
+    areas.host_lines = areas.ipv4_index + index;
+    areas.map = areas.host_lines + geometry->host_lines * line;
+    areas.ipv4_arena = areas.map + ((geometry->options & BL_TABLE_OPTION_MAP) != 0 ? BL_TABLE_LAYOUT_MAP_BYTES : 0);
+    areas.ipv6_index = areas.ipv4_arena + geometry->ipv4_units * line;
+    areas.end = areas.ipv6_index;
+    if ((geometry->options & BL_TABLE_OPTION_IPV6) == 0)
+        return areas;
+    areas.filter = areas.ipv6_index + index;
+    areas.short_lines = areas.filter + (sizeof(uint16_t) << geometry->filter_bits);
+    areas.long_lines = areas.short_lines + geometry->short_lines * line;
+    areas.rest = areas.long_lines + geometry->long_lines * line;
+    areas.ipv6_arena = areas.rest + geometry->rest_slots * sizeof(struct bl_table_rest);
+    areas.end = areas.ipv6_arena + geometry->ipv6_units * line;
+    return areas;
 }
 
-/** Bytes of a block of sound geometry. */
-static inline size_t bl_table_layout_size(uint64_t geometry)
+/** Words that agree by accident have a chance of 2^-64: bit rot in either is seen. */
+static inline uint64_t bl_table_layout_seal(const struct bl_table_geometry *geometry)
 {
-    struct bl_table_area last = bl_table_layout_ipv6(geometry);
+    uint64_t words[sizeof(*geometry) / sizeof(uint64_t)];
+    uint64_t seal = BL_TABLE_LAYOUT_MAGIC;
 
-    return sizeof(uint64_t) * (last.first + ((size_t)last.n_words << last.bits));
-}
-
-/** The key of (address, length); the address has no bits behind the length. */
-static inline struct bl_table_slot bl_table_layout_key_ipv4(uint32_t address, unsigned length)
-{
-    return (struct bl_table_slot){{address | (uint64_t)(length + 1) << BL_TABLE_LAYOUT_LENGTH_SHIFT}};
-}
-
-static inline struct bl_table_slot bl_table_layout_key_ipv6(struct bl_ip6 address, unsigned length)
-{
-    return (struct bl_table_slot){{address.hi, address.lo, (uint64_t)(length + 1) << BL_TABLE_LAYOUT_LENGTH_SHIFT}};
-}
-
-/** The slot where the search for a key starts. SipHash-1-3 without its length block: the keys of one family all have
- * one length. Cost: 4 rounds for IPv4, 6 for IPv6. */
-static inline size_t bl_table_layout_home(const struct bl_siphash_key *key, const uint64_t *words, unsigned n_words,
-                                          unsigned bits)
-{
-    uint64_t v[4] = {key->k0 ^ 0x736f6d6570736575ULL, key->k1 ^ 0x646f72616e646f6dULL, key->k0 ^ 0x6c7967656e657261ULL,
-                     key->k1 ^ 0x7465646279746573ULL};
-
-    for (unsigned i = 0; i < n_words; i++) {
-        uint64_t word = i + 1 == n_words ? words[i] & BL_TABLE_LAYOUT_KEY_MASK : words[i];
-
-        v[3] ^= word;
-        bl_siphash_round(v);
-        v[0] ^= word;
+    memcpy(words, geometry, sizeof(words));
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        seal = (seal ^ words[i]) * 0x9e3779b97f4a7c15ULL;
+        seal ^= seal >> 29;
     }
-    v[2] ^= 0xff;
-    for (int i = 0; i < 3; i++)
-        bl_siphash_round(v);
-    return (size_t)((v[0] ^ v[1] ^ v[2] ^ v[3]) >> (64 - bits));
+    return seal;
 }
 
-/** True when the slot holds the key. */
-static inline bool bl_table_layout_match(const uint64_t *slot, const uint64_t *key, unsigned n_words)
+/** The kept bits and the length of a short or a long prefix, as its word has them below the class. */
+static inline uint64_t bl_table_short_word(uint64_t permuted, unsigned length)
 {
-    uint64_t different = (slot[n_words - 1] ^ key[n_words - 1]) & BL_TABLE_LAYOUT_KEY_MASK;
+    return (permuted & ((UINT64_C(1) << BL_TABLE_LAYOUT_SHORT_KEPT) - 1)) |
+           (uint64_t)(length - BL_TABLE_LAYOUT_SHORT_FIRST) << BL_TABLE_LAYOUT_SHORT_KEPT;
+}
 
-    for (unsigned i = 0; i + 1 < n_words; i++)
-        different |= slot[i] ^ key[i];
-    return different == 0;
+static inline uint64_t bl_table_long_word(uint64_t permuted, unsigned length)
+{
+    return (permuted & ((UINT64_C(1) << BL_TABLE_LAYOUT_LONG_KEPT) - 1)) |
+           (uint64_t)(length - BL_TABLE_LAYOUT_LONG_FIRST) << BL_TABLE_LAYOUT_LONG_KEPT;
+}
+
+/** True when the geometry may be believed. Cost: fast path, once a burst. */
+bool bl_table_layout_sound(const struct bl_table_geometry *geometry, uint64_t seal);
+
+/** The keyed permutation of an IPv4 address (or of 32 bits of an IPv6 address). */
+static inline uint32_t bl_table_host_permute(const struct bl_table_keys *keys, uint32_t address)
+{
+    uint32_t p = (address ^ keys->host_mask) * keys->host_multipliers[0];
+
+    return (p ^ p >> 15) * keys->host_multipliers[1];
+}
+
+static inline uint32_t bl_table_host_line(uint32_t permuted, uint32_t n_lines)
+{
+    return (uint32_t)((uint64_t)permuted * n_lines >> 32);
+}
+
+/** Tag bits above the first 16 stand in the side byte from this bit on; the class or its number below. */
+static inline unsigned bl_table_host_side_shift(const struct bl_table_geometry *geometry)
+{
+    return (geometry->options & BL_TABLE_OPTION_PALETTE) != 0 ? 4 : 6;
+}
+
+static inline uint32_t bl_table_filter_slot(const struct bl_table_keys *keys, uint32_t top, uint32_t bits)
+{
+    return (bl_table_host_permute(keys, top) * keys->filter_multiplier) >> (32 - bits);
+}
+
+/** The keyed permutation of a word under a tweak. */
+static inline uint64_t bl_table_deep_permute(const struct bl_table_keys *keys, uint64_t word, uint64_t tweak)
+{
+    uint64_t p = (word ^ keys->deep_mask ^ tweak) * keys->deep_multipliers[0];
+
+    return (p ^ p >> 32) * keys->deep_multipliers[1];
+}
+
+static inline uint64_t bl_table_deep_tweak(const struct bl_table_keys *keys, uint64_t hi, unsigned length)
+{
+    uint64_t t = (hi + length) * keys->length_multiplier;
+
+    return t ^ t >> 31;
+}
+
+static inline uint32_t bl_table_deep_line(uint64_t permuted, uint32_t n_lines)
+{
+    return (uint32_t)((permuted >> 32) * n_lines >> 32);
 }
 
 #endif

@@ -62,7 +62,7 @@ void bl_table_lookup_ipv6_burst(const struct bl_table *table, const struct bl_ip
 bool bl_table_apply(struct bl_table *table, const struct bl_table_patch *patch, struct bl_table_cursor *cursor,
                     size_t budget_bytes);
 
-/** True when the patch was made for a replica of this layout, size, epoch, key and serial. */
+/** True when the patch was made for a replica of this layout, size, epoch and serial, of this very block. */
 bool bl_table_patch_fits(const struct bl_table *table, const struct bl_table_patch *patch);
 
 /** Where the patch leads. */
@@ -71,7 +71,10 @@ uint64_t bl_table_patch_serial(const struct bl_table_patch *patch);
 /** Bytes of one patch in memory. */
 size_t bl_table_patch_size(const struct bl_table_patch *patch);
 
-#define BL_TABLE_GROUP_MAX 16384
+/** The bytes of the largest group. A host's is 40 to 72 bytes, a /8's 1 KiB. Only two kinds come near the limit: a prefix
+ * wider than /4 (the index has 4 bytes a /16, and all of them change at once), and one just longer than /16 around tens
+ * of thousands of others. */
+#define BL_TABLE_GROUP_MAX (384 << 10)
 
 /** A checksum of @p length bytes of the replica from @p offset (cut to its size), for comparing replicas in steps.
  * @p seed chains: pass 0, then the last result; steps of any multiples of 8 bytes come to the same sum. Cost: about

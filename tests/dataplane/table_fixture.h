@@ -15,6 +15,13 @@ static const struct bl_siphash_key fixture_key = {0x0706050403020100ULL, 0x0f0e0
 
 enum { FIXTURE_EPOCH = 77 };
 
+/* For loops of millions: ck_assert writes to a file each time. */
+static inline void fixture_must(bool is_so, const char *what)
+{
+    if (!is_so)
+        ck_abort_msg("%s", what);
+}
+
 static inline uint64_t fixture_random(uint64_t *state)
 {
     uint64_t z = *state += 0x9e3779b97f4a7c15ULL;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "dataplane/table_fixture.h"
-#include "dataplane/table_layout.h"
+#include "dataplane/table_lookup.h"
 
 START_TEST(an_empty_table_lists_nothing)
 {
@@ -60,13 +60,14 @@ END_TEST
 START_TEST(a_hole_hides_what_is_wider)
 {
     struct bl_table_build *build = fixture_create();
-    const struct bl_table *table = bl_table_build_master(build);
+    const struct bl_table *table;
 
     fixture_set(build, "10.0.0.0/8", 9);
     fixture_set(build, "10.1.0.0/16", BL_CLASS_EXEMPT);
     fixture_set(build, "10.1.2.3", 11);
     fixture_set(build, "2001:db8::/32", 9);
     fixture_set(build, "2001:db8:1::/48", BL_CLASS_EXEMPT);
+    table = bl_table_build_master(build);
     ck_assert_uint_eq(fixture_lookup(table, "10.0.0.1"), 9);
     ck_assert_uint_eq(fixture_lookup(table, "10.1.2.2"), BL_CLASS_EXEMPT);
     ck_assert_uint_eq(fixture_lookup(table, "10.1.2.3"), 11);
@@ -74,6 +75,7 @@ START_TEST(a_hole_hides_what_is_wider)
     ck_assert_uint_eq(fixture_lookup(table, "2001:db8:2::"), 9);
     fixture_set(build, "10.1.0.0/16", 0);
     fixture_set(build, "2001:db8:1::/48", 0);
+    table = bl_table_build_master(build);
     ck_assert_uint_eq(fixture_lookup(table, "10.1.2.2"), 9);
     ck_assert_uint_eq(fixture_lookup(table, "2001:db8:1:ffff::"), 9);
     bl_table_build_free(build);
@@ -83,14 +85,16 @@ END_TEST
 START_TEST(the_whole_space_is_a_prefix_of_its_family_only)
 {
     struct bl_table_build *build = fixture_create();
-    const struct bl_table *table = bl_table_build_master(build);
+    const struct bl_table *table;
 
     fixture_set(build, "0.0.0.0/0", 5);
+    table = bl_table_build_master(build);
     ck_assert_uint_eq(fixture_lookup(table, "0.0.0.0"), 5);
     ck_assert_uint_eq(fixture_lookup(table, "255.255.255.255"), 5);
     ck_assert_uint_eq(fixture_lookup(table, "::"), 0);
     fixture_set(build, "::/0", 6);
     fixture_set(build, "0.0.0.0/0", 0);
+    table = bl_table_build_master(build);
     ck_assert_uint_eq(fixture_lookup(table, "0.0.0.0"), 0);
     ck_assert_uint_eq(fixture_lookup(table, "::"), 6);
     ck_assert_uint_eq(fixture_lookup(table, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), 6);
@@ -211,12 +215,6 @@ START_TEST(validate_takes_a_copy_and_refuses_a_wrong_block)
     copy->seal ^= 1;
     ck_assert_int_eq(bl_table_validate(copy, size), BL_EINVAL);
     copy->seal ^= 1;
-    copy->lengths_ipv4 |= UINT64_C(1) << 33;
-    ck_assert_int_eq(bl_table_validate(copy, size), BL_EINVAL);
-    copy->lengths_ipv4 &= ~(UINT64_C(1) << 33);
-    copy->lengths_ipv6[2] |= 2;
-    ck_assert_int_eq(bl_table_validate(copy, size), BL_EINVAL);
-    copy->lengths_ipv6[2] &= ~UINT64_C(2);
     ck_assert_int_eq(bl_table_validate(copy, size), BL_OK);
     free(copy);
     bl_table_build_free(build);
@@ -226,18 +224,35 @@ END_TEST
 /* A sealed geometry of sizes that no block has is refused too: the seal proves integrity, not sense. */
 START_TEST(validate_refuses_sizes_out_of_range)
 {
-    static const struct {
-        unsigned ipv4_bits;
-        unsigned ipv6_bits;
-    } bad[] = {{0, 10}, {9, 10}, {10, 9}, {27, 10}, {10, 27}, {64, 10}, {10, 64}, {255, 255}, {10, 266}};
+    static const struct bl_table_geometry bad[] = {
+        {.ipv4_units = 0},
+        {.ipv4_units = BL_TABLE_LAYOUT_UNITS_MAX + 1},
+        {.ipv4_units = 9, .options = 8},
+        {.ipv4_units = 9, .options = UINT32_MAX},
+        {.ipv4_units = 9, .host_lines = 1},
+        {.ipv4_units = 9, .host_lines = BL_TABLE_LAYOUT_LINES_PLAIN - 1},
+        {.ipv4_units = 9, .options = BL_TABLE_OPTION_PALETTE, .host_lines = BL_TABLE_LAYOUT_LINES_PALETTE - 1},
+        {.ipv4_units = 9, .host_lines = BL_TABLE_LAYOUT_LINES_MAX + 1},
+        {.ipv4_units = 9, .ipv6_units = 9, .filter_bits = 10, .rest_slots = 64},
+        {.ipv4_units = 9, .options = BL_TABLE_OPTION_IPV6, .filter_bits = 10, .rest_slots = 64},
+        {.ipv4_units = 9, .options = BL_TABLE_OPTION_IPV6, .ipv6_units = 9, .filter_bits = 9, .rest_slots = 64},
+        {.ipv4_units = 9, .options = BL_TABLE_OPTION_IPV6, .ipv6_units = 9, .filter_bits = 21, .rest_slots = 64},
+        {.ipv4_units = 9, .options = BL_TABLE_OPTION_IPV6, .ipv6_units = 9, .filter_bits = 10, .rest_slots = 0},
+        {.ipv4_units = 9, .options = BL_TABLE_OPTION_IPV6, .ipv6_units = 9, .filter_bits = 10, .rest_slots = 65},
+        {BL_TABLE_OPTION_IPV6, 0, 9, 9, 10, BL_TABLE_LAYOUT_SHORT_LINES_MIN + 1, 0, 64},
+        {BL_TABLE_OPTION_IPV6, 0, 9, 9, 10, BL_TABLE_LAYOUT_SHORT_LINES_MIN - 2, 0, 64},
+        {BL_TABLE_OPTION_IPV6, 0, 9, 9, 10, 0, BL_TABLE_LAYOUT_LONG_LINES_MIN - 2, 64},
+        {BL_TABLE_OPTION_IPV6, 0, 9, 9, 10, 0, BL_TABLE_LAYOUT_DEEP_LINES_MAX + 2, 64},
+    };
     struct bl_table_build *build = fixture_create();
     struct bl_table *copy = fixture_replica(build);
     size_t size = bl_table_size(copy);
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        copy->geometry = bl_table_layout_geometry(bad[i].ipv4_bits, bad[i].ipv6_bits);
-        copy->seal = bl_table_layout_seal(copy->geometry);
-        ck_assert_int_eq(bl_table_validate(copy, size), BL_EINVAL);
+        copy->geometry = bad[i];
+        copy->seal = bl_table_layout_seal(&copy->geometry);
+        ck_assert_msg(bl_table_validate(copy, size) == BL_EINVAL, "geometry %zu", i);
+        ck_assert_int_eq(bl_table_validate(copy, bl_table_layout_areas(&copy->geometry).end), BL_EINVAL);
         ck_assert_uint_eq(bl_table_size(copy), sizeof(*copy));
     }
     free(copy);
@@ -276,6 +291,8 @@ START_TEST(a_patch_is_applied_prefix_by_prefix)
     struct bl_table *replica;
     uint8_t expected[N][N_PROBES];
 
+    /* The first of its family and length is a new block. */
+    fixture_set(build, "2001:db8:ffff::1", 9);
     ck_assert_ptr_null(fixture_commit(build, 1));
     replica = fixture_replica(build);
     for (unsigned i = 0; i < N; i++) {
@@ -370,20 +387,17 @@ START_TEST(a_patch_fits_the_replica_that_it_was_made_for_only)
     replica->epoch++;
     ck_assert(!bl_table_patch_fits(replica, patch));
     replica->epoch--;
-    replica->key.k0 ^= 1;
+    replica->generation ^= 1;
     ck_assert(!bl_table_patch_fits(replica, patch));
-    replica->key.k0 ^= 1;
-    replica->key.k1 ^= 1;
-    ck_assert(!bl_table_patch_fits(replica, patch));
-    replica->key.k1 ^= 1;
+    replica->generation ^= 1;
     replica->seal ^= 1;
     ck_assert(!bl_table_patch_fits(replica, patch));
     replica->seal ^= 1;
-    replica->geometry = bl_table_layout_geometry(11, 10);
-    replica->seal = bl_table_layout_seal(replica->geometry);
+    replica->geometry.ipv4_units++;
+    replica->seal = bl_table_layout_seal(&replica->geometry);
     ck_assert(!bl_table_patch_fits(replica, patch));
-    replica->geometry = bl_table_layout_geometry(10, 10);
-    replica->seal = bl_table_layout_seal(replica->geometry);
+    replica->geometry.ipv4_units--;
+    replica->seal = bl_table_layout_seal(&replica->geometry);
     ck_assert(bl_table_patch_fits(replica, patch));
     bl_table_patch_free(patch);
     free(replica);
@@ -442,60 +456,83 @@ START_TEST(the_checksum_sees_every_bit_and_no_step)
 }
 END_TEST
 
-static struct bl_table_build *create_mixed(uint64_t seed, unsigned n)
+/* A table whose block has every kind of area: @p n_hosts decides whether there are host lines and a map. */
+static struct bl_table_build *create_mixed(uint64_t seed, unsigned n, unsigned n_hosts)
 {
-    struct bl_table_build *build = fixture_create();
+    struct bl_table_build *build = NULL;
 
-    for (unsigned i = 0; i < n; i++) {
+    ck_assert_int_eq(bl_table_build_create(&build, FIXTURE_EPOCH, &fixture_key, n_hosts), BL_OK);
+    for (unsigned i = 0; i < n + n_hosts; i++) {
         uint64_t a = fixture_random(&seed);
         uint64_t b = fixture_random(&seed);
-        struct bl_prefix prefix = i % 2 == 0 ? fixture_prefix_ip4((uint32_t)a, (unsigned)(b % 33))
-                                             : fixture_prefix_ip6(a, b, (unsigned)((a ^ b) % 129));
+        struct bl_prefix prefix = i >= n ? fixture_prefix_ip4((uint32_t)(a % 3 == 0 ? a : a & 0xffffff), 32)
+                                  : i % 2 == 0
+                                      ? fixture_prefix_ip4((uint32_t)a, (unsigned)(b % 33))
+                                      : fixture_prefix_ip6(a & 0xffffff00ffffffff, b, (unsigned)((a ^ b) % 129));
 
-        ck_assert_int_eq(bl_table_build_set(build, &prefix, (uint8_t)(1 + b % 63)), BL_OK);
+        fixture_must(bl_table_build_set(build, &prefix, (uint8_t)(1 + b % (i % 8 == 0 ? 63 : 9))) == BL_OK, "set");
     }
     return build;
 }
 
-/* Looks everything up that leads anywhere: AddressSanitizer watches the block's end, the classes must be classes. */
+/* Hosts that give: none but ranges, lines with a palette, lines, lines with a map. */
+static const unsigned host_counts[] = {0, 20000, 300000, BL_TABLE_LAYOUT_MAP_MIN + 300000};
+enum { N_HOST_COUNTS = sizeof(host_counts) / sizeof(host_counts[0]) };
+
+/* Hosts that are in the table, and others. */
+static void pick_addresses(uint64_t *state, uint32_t *ip4, struct bl_ip6 *ip6, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t a = fixture_random(state);
+
+        ip4[i] = (uint32_t)(i % 2 == 0 ? a : a & 0xffffff);
+        ip6[i] = (struct bl_ip6){a & 0xffffff00ffffffff, fixture_random(state)};
+    }
+}
+
+/* Looks everything up that leads anywhere, in each variant: AddressSanitizer watches the block's end, the classes must
+ * be classes. */
 static void check_lookups_stay_inside(const struct bl_table *table, uint64_t *state)
 {
     enum { N = 130 };
+    const struct bl_table_lookup *variants[BL_TABLE_LOOKUP_VARIANTS];
+    unsigned n_variants = bl_table_lookup_variants(variants);
     uint32_t ip4[N];
     struct bl_ip6 ip6[N];
     uint8_t classes[N];
 
-    for (unsigned i = 0; i < N; i++) {
-        ip4[i] = (uint32_t)fixture_random(state);
-        ip6[i] = (struct bl_ip6){fixture_random(state), fixture_random(state)};
+    pick_addresses(state, ip4, ip6, N);
+    for (unsigned variant = 0; variant < n_variants; variant++) {
+        memset(classes, 0xff, sizeof(classes));
+        bl_table_lookup_ipv4_by(variants[variant], table, ip4, classes, N);
+        for (unsigned i = 0; i < N; i++)
+            fixture_must(classes[i] < BL_CLASS_COUNT, "a class that is none");
+        memset(classes, 0xff, sizeof(classes));
+        bl_table_lookup_ipv6_by(variants[variant], table, ip6, classes, N);
+        for (unsigned i = 0; i < N; i++)
+            fixture_must(classes[i] < BL_CLASS_COUNT, "a class that is none");
     }
-    memset(classes, 0xff, sizeof(classes));
-    bl_table_lookup_ipv4_burst(table, ip4, classes, N);
-    for (unsigned i = 0; i < N; i++)
-        ck_assert_uint_lt(classes[i], BL_CLASS_COUNT);
-    memset(classes, 0xff, sizeof(classes));
-    bl_table_lookup_ipv6_burst(table, ip6, classes, N);
-    for (unsigned i = 0; i < N; i++)
-        ck_assert_uint_lt(classes[i], BL_CLASS_COUNT);
     ck_assert_uint_le(bl_table_serial(table), UINT64_MAX);
-    (void)bl_table_checksum(table, 0, SIZE_MAX, 0);
 }
 
 START_TEST(flipped_bytes_never_lead_a_lookup_outside)
 {
-    struct bl_table_build *build = create_mixed(11, 800);
+    struct bl_table_build *build = create_mixed(11, 3000, _i < 2 ? host_counts[_i] : 0);
+    const struct bl_table *master = bl_table_build_master(build);
+    const struct bl_table_areas areas = bl_table_layout_areas(&master->geometry);
     struct bl_table *copy = fixture_replica(build);
     size_t size = bl_table_size(copy);
     uint64_t state = 12;
 
-    for (unsigned round = 0; round < 600; round++) {
-        /* Every third round in the header, where the sizes and masks are. */
-        size_t range = round % 3 == 0 ? sizeof(*copy) : size;
-        unsigned n = 1 + round % 64;
+    for (unsigned round = 0; round < 300; round++) {
+        /* In the header, where the sizes and keys are; in an arena, where the places are; and anywhere. */
+        size_t first = round % 3 == 1 ? areas.ipv4_arena : 0;
+        size_t range = round % 3 == 0 ? sizeof(*copy) : round % 3 == 1 ? areas.ipv6_index - first : size;
+        unsigned n = round % 3 == 0 ? 1 + round % 64 : 1 + round % 4096;
 
-        memcpy(copy, bl_table_build_master(build), size);
+        memcpy(copy, master, size);
         for (unsigned i = 0; i < n; i++)
-            ((uint8_t *)copy)[fixture_random(&state) % range] = (uint8_t)fixture_random(&state);
+            ((uint8_t *)copy)[first + fixture_random(&state) % range] = (uint8_t)fixture_random(&state);
         check_lookups_stay_inside(copy, &state);
         ck_assert(bl_table_size(copy) == size || bl_table_size(copy) == sizeof(*copy));
     }
@@ -506,23 +543,26 @@ END_TEST
 
 START_TEST(a_block_of_noise_never_leads_a_lookup_outside)
 {
-    struct bl_table_build *build = create_mixed(13, 800);
+    struct bl_table_build *build = create_mixed(13, 800, host_counts[_i]);
+    const struct bl_table_geometry geometry = bl_table_build_master(build)->geometry;
     struct bl_table *copy = fixture_replica(build);
     size_t size = bl_table_size(copy);
     uint64_t *words = (uint64_t *)copy;
     uint64_t state = 14;
 
-    for (unsigned round = 0; round < 40; round++) {
-        uint64_t geometry = bl_table_build_master(build)->geometry;
-
+    ck_assert_int_eq(geometry.host_lines != 0, _i > 0);
+    ck_assert_int_eq((geometry.options & BL_TABLE_OPTION_MAP) != 0, _i == 3);
+    ck_assert((geometry.options & BL_TABLE_OPTION_IPV6) != 0);
+    for (unsigned round = 0; round < (_i == 3 ? 3 : 20); round++) {
         for (size_t i = 0; i < size / sizeof(*words); i++)
             words[i] = round == 0 ? UINT64_MAX : fixture_random(&state);
         check_lookups_stay_inside(copy, &state);
         ck_assert_uint_eq(bl_table_size(copy), sizeof(*copy));
-        /* With a sound geometry every slot is visited, and none is ever empty: the walk must end by itself. */
+        /* With a sound geometry every line is full and every entry leads on: the ways must end by themselves. */
         copy->geometry = geometry;
-        copy->seal = bl_table_layout_seal(geometry);
-        check_lookups_stay_inside(copy, &state);
+        copy->seal = bl_table_layout_seal(&geometry);
+        for (unsigned again = 0; again < 20; again++)
+            check_lookups_stay_inside(copy, &state);
     }
     free(copy);
     bl_table_build_free(build);
@@ -538,11 +578,15 @@ START_TEST(a_damaged_geometry_lists_nothing)
     fixture_set(build, "::/0", 7);
     copy = fixture_replica(build);
     ck_assert_uint_eq(fixture_lookup(copy, "10.0.0.1"), 7);
-    for (unsigned bit = 0; bit < 64; bit++) {
-        copy->geometry ^= UINT64_C(1) << bit;
+    for (unsigned bit = 0; bit < 8 * sizeof(copy->geometry); bit++) {
+        uint8_t *byte = (uint8_t *)&copy->geometry + bit / 8;
+
+        *byte ^= (uint8_t)(1u << bit % 8);
         ck_assert_uint_eq(fixture_lookup(copy, "10.0.0.1"), 0);
         ck_assert_uint_eq(fixture_lookup(copy, "2001:db8::1"), 0);
-        copy->geometry ^= UINT64_C(1) << bit;
+        *byte ^= (uint8_t)(1u << bit % 8);
+    }
+    for (unsigned bit = 0; bit < 64; bit++) {
         copy->seal ^= UINT64_C(1) << bit;
         ck_assert_uint_eq(fixture_lookup(copy, "10.0.0.1"), 0);
         ck_assert_uint_eq(fixture_lookup(copy, "2001:db8::1"), 0);
@@ -550,6 +594,42 @@ START_TEST(a_damaged_geometry_lists_nothing)
     }
     ck_assert_uint_eq(fixture_lookup(copy, "2001:db8::1"), 7);
     free(copy);
+    bl_table_build_free(build);
+}
+END_TEST
+
+/* What each variant says of the same replica, in bursts of any size. */
+START_TEST(every_variant_says_what_the_scalar_one_does)
+{
+    enum { N = 64 };
+    const struct bl_table_lookup *variants[BL_TABLE_LOOKUP_VARIANTS];
+    unsigned n_variants = bl_table_lookup_variants(variants);
+    struct bl_table_build *build = create_mixed(15, 6000, host_counts[_i]);
+    const struct bl_table *table = bl_table_build_master(build);
+    uint64_t state = 16;
+    unsigned n_listed = 0;
+
+    ck_assert_str_eq(variants[0]->name, "scalar");
+    for (unsigned round = 0; round < 4000; round++) {
+        unsigned n = round % 4 == 0 ? 1 + round % N : N;
+        uint32_t ip4[N];
+        struct bl_ip6 ip6[N];
+        uint8_t expected[2][N];
+        uint8_t classes[N];
+
+        pick_addresses(&state, ip4, ip6, N);
+        bl_table_lookup_ipv4_by(variants[0], table, ip4, expected[0], n);
+        bl_table_lookup_ipv6_by(variants[0], table, ip6, expected[1], n);
+        for (unsigned variant = 1; variant < n_variants; variant++) {
+            bl_table_lookup_ipv4_by(variants[variant], table, ip4, classes, n);
+            fixture_must(memcmp(classes, expected[0], n) == 0, variants[variant]->name);
+            bl_table_lookup_ipv6_by(variants[variant], table, ip6, classes, n);
+            fixture_must(memcmp(classes, expected[1], n) == 0, variants[variant]->name);
+        }
+        for (unsigned i = 0; i < n; i++)
+            n_listed += expected[0][i] != BL_CLASS_NONE;
+    }
+    ck_assert_uint_gt(n_listed, 1000);
     bl_table_build_free(build);
 }
 END_TEST
@@ -569,6 +649,7 @@ int main(void)
     tcase_add_test(lookup, the_whole_space_is_a_prefix_of_its_family_only);
     tcase_add_test(lookup, every_length_is_matched);
     tcase_add_test(lookup, a_burst_answers_as_single_lookups_do);
+    tcase_add_loop_test(lookup, every_variant_says_what_the_scalar_one_does, 0, N_HOST_COUNTS);
     tcase_add_test(patch, a_patch_is_applied_prefix_by_prefix);
     tcase_add_test(patch, a_step_ends_at_the_first_group_behind_the_budget);
     tcase_add_test(patch, a_patch_fits_the_replica_that_it_was_made_for_only);
@@ -576,8 +657,8 @@ int main(void)
     tcase_add_test(damage, validate_refuses_sizes_out_of_range);
     tcase_add_test(damage, validate_refuses_a_block_that_is_not_aligned);
     tcase_add_test(damage, the_checksum_sees_every_bit_and_no_step);
-    tcase_add_test(damage, flipped_bytes_never_lead_a_lookup_outside);
-    tcase_add_test(damage, a_block_of_noise_never_leads_a_lookup_outside);
+    tcase_add_loop_test(damage, flipped_bytes_never_lead_a_lookup_outside, 0, 2);
+    tcase_add_loop_test(damage, a_block_of_noise_never_leads_a_lookup_outside, 0, N_HOST_COUNTS);
     tcase_add_test(damage, a_damaged_geometry_lists_nothing);
     suite_add_tcase(suite, lookup);
     suite_add_tcase(suite, patch);
