@@ -48,9 +48,11 @@ bool bl_table_layout_sound(const struct bl_table_geometry *geometry, uint64_t se
 {
     uint32_t lines_min = (geometry->options & BL_TABLE_OPTION_PALETTE) != 0 ? BL_TABLE_LAYOUT_LINES_PALETTE
                                                                             : BL_TABLE_LAYOUT_LINES_PLAIN;
+    uint32_t lines_max =
+        (geometry->options & BL_TABLE_OPTION_PALETTE) != 0 ? BL_TABLE_LAYOUT_LINES_PLAIN : BL_TABLE_LAYOUT_LINES_MAX;
 
     return seal == bl_table_layout_seal(geometry) && geometry->options < 2 * BL_TABLE_OPTION_IPV6 &&
-           lines_sound(geometry->host_lines, lines_min, BL_TABLE_LAYOUT_LINES_MAX) &&
+           lines_sound(geometry->host_lines, lines_min, lines_max) &&
            within(geometry->ipv4_units, 1, BL_TABLE_LAYOUT_UNITS_MAX) && ipv6_sound(geometry);
 }
 
@@ -96,6 +98,7 @@ static struct bl_table_view view_ipv4(const struct bl_table *table, const struct
 
     return (struct bl_table_view){
         .table = table,
+        .bits = (const uint32_t *)(const void *)(block + areas.ipv4_bits),
         .index = (const uint32_t *)(const void *)(block + areas.ipv4_index),
         .arena = block + areas.ipv4_arena,
         .arena_last = (geometry->ipv4_units - 1) * BL_TABLE_LAYOUT_LINE,
@@ -113,6 +116,7 @@ static struct bl_table_view view_ipv6(const struct bl_table *table, const struct
 
     return (struct bl_table_view){
         .table = table,
+        .bits = (const uint32_t *)(const void *)(block + areas.ipv6_bits),
         .index = (const uint32_t *)(const void *)(block + areas.ipv6_index),
         .arena = block + areas.ipv6_arena,
         .arena_last = (geometry->ipv6_units - 1) * BL_TABLE_LAYOUT_LINE,

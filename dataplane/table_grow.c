@@ -191,14 +191,13 @@ static int create_ranges(struct bl_table_build *build, enum bl_table_family fami
 {
     bool is_ipv4 = family == BL_TABLE_IPV4;
     uint8_t *block = (uint8_t *)build->master;
-    size_t index = is_ipv4 ? build->areas.ipv4_index : build->areas.ipv6_index;
+    size_t bits = is_ipv4 ? build->areas.ipv4_bits : build->areas.ipv6_bits;
     size_t arena = is_ipv4 ? build->areas.ipv4_arena : build->areas.ipv6_arena;
     uint32_t units = is_ipv4 ? build->master->geometry.ipv4_units : build->master->geometry.ipv6_units;
 
     if (units == 0)
         return BL_OK;
-    return bl_table_ranges_init(&build->ranges[family], (uint32_t *)(void *)(block + index), block + arena,
-                                (size_t)units * LINE);
+    return bl_table_ranges_init(&build->ranges[family], block + bits, block + arena, (size_t)units * LINE);
 }
 
 static void free_block(struct bl_table_build *build)

@@ -2,7 +2,7 @@
  * The bytes of a replica and of a patch: what the lookups (table_lookup_*.c) read and the master (table_build.c and the
  * files that it names) writes. Nobody else includes this, tests of damage and of collisions excepted.
  *
- *   block:  header │ IPv4: index, host lines, map, arena │ IPv6: index, filter, short, long and rest lines, arena
+ *   block:  header │ IPv4: bits, index, host lines, map, arena │ IPv6: bits, index, filter, short, long, rest, arena
  *   patch:  head │ group: word count │ write: place and count, words... │ write ... │ group ...     (a word: 8 bytes)
  *
  * IPv4. Hosts (/32) lie in HOST LINES of 64 bytes, 21 a line: 21 tags of 16 bits, then a byte each of 2 or 4 more tag
@@ -10,7 +10,7 @@
  * (high part times number of lines) and the tag (low bits): both together are the address, so a match is exact. The
  * slots of a line are used from the first on. A host that finds its line full lies in the ranges. Fewer than
  * BL_TABLE_LAYOUT_HOSTS_MIN hosts: no lines, all in the ranges.
- * All other prefixes are RANGES. The index has one entry a /16: the class of the longest prefix up to /16, and what lies
+ * All other prefixes are RANGES. A bit a /16 says whether the index has anything there: 8 KiB that stay in the first cache. The index has one entry a /16: the class of the longest prefix up to /16, and what lies
  * below it: nothing, a container of up to 5, 10 or 21 sorted boundaries with the classes between them (0: nothing
  * longer than /16), or a node of 16 entries for the next 4 bits. One container is at most one cache line.
  * The MAP, from BL_TABLE_LAYOUT_MAP_MIN hosts on, has two bits a /24: hosts in the lines, ranges in the arena.
@@ -176,10 +176,12 @@ static inline unsigned bl_table_kind_boundaries(unsigned kind)
 
 /** Places of the areas in a block of sound geometry, in bytes; an area ends where the next one starts. */
 struct bl_table_areas {
+    size_t ipv4_bits;
     size_t ipv4_index;
     size_t host_lines;
     size_t map;
     size_t ipv4_arena;
+    size_t ipv6_bits;
     size_t ipv6_index;
     size_t filter;
     size_t short_lines;
@@ -202,15 +204,17 @@ static inline struct bl_table_areas bl_table_layout_areas(const struct bl_table_
 {
     const size_t line = BL_TABLE_LAYOUT_LINE;
     const size_t index = BL_TABLE_LAYOUT_INDEX * sizeof(uint32_t);
-    struct bl_table_areas areas = {.ipv4_index = sizeof(struct bl_table)};
+    struct bl_table_areas areas = {.ipv4_bits = sizeof(struct bl_table)};
 
+    areas.ipv4_index = areas.ipv4_bits + BL_TABLE_LAYOUT_INDEX / 8;
     areas.host_lines = areas.ipv4_index + index;
     areas.map = areas.host_lines + geometry->host_lines * line;
     areas.ipv4_arena = areas.map + ((geometry->options & BL_TABLE_OPTION_MAP) != 0 ? BL_TABLE_LAYOUT_MAP_BYTES : 0);
-    areas.ipv6_index = areas.ipv4_arena + geometry->ipv4_units * line;
-    areas.end = areas.ipv6_index;
+    areas.ipv6_bits = areas.ipv4_arena + geometry->ipv4_units * line;
+    areas.end = areas.ipv6_bits;
     if ((geometry->options & BL_TABLE_OPTION_IPV6) == 0)
         return areas;
+    areas.ipv6_index = areas.ipv6_bits + BL_TABLE_LAYOUT_INDEX / 8;
     areas.filter = areas.ipv6_index + index;
     areas.short_lines = areas.filter + (sizeof(uint16_t) << geometry->filter_bits);
     areas.long_lines = areas.short_lines + geometry->short_lines * line;

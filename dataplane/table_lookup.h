@@ -13,6 +13,7 @@ enum { BL_TABLE_LOOKUP_BURST = 64 };
 
 struct bl_table_view {
     const struct bl_table *table; /**< for its keys, palette and lengths */
+    const uint32_t *bits;
     const uint32_t *index;
     const uint8_t *arena;
     uint32_t arena_last; /**< place of the arena's last line */
@@ -31,6 +32,25 @@ struct bl_table_view {
     const uint64_t *long_lines;
     const struct bl_table_rest *rest;
 };
+
+/** Where the hosts of a burst would be. */
+struct bl_table_spots {
+    uint32_t permuted[BL_TABLE_LOOKUP_BURST];
+    uint32_t lines[BL_TABLE_LOOKUP_BURST];
+    uint8_t sides[BL_TABLE_LOOKUP_BURST]; /**< tag bits above the first 16, as they stand in the side byte */
+};
+
+/** 1 when the value, below 2^31, is not 0; else 0. Without a branch, as all that follows. */
+static inline unsigned bl_table_is_some(uint32_t value)
+{
+    return (0u - value) >> 31;
+}
+
+/** The first class, or the second where the first is 0. */
+static inline uint8_t bl_table_first_class(uint32_t first, uint32_t second)
+{
+    return (uint8_t)(first | (second & (bl_table_is_some(first) - 1)));
+}
 
 /** One variant: classes of up to BL_TABLE_LOOKUP_BURST addresses. */
 struct bl_table_lookup {

@@ -5,13 +5,14 @@
 
 /* The line's second half holds the last 5 tags, the side bytes from its byte 10 on, and the zero byte. The first slot
  * that matches is the one: empty ones, which may look like a tag of zeros, come after all that are used. */
-static inline uint8_t host_class(const uint8_t *line, unsigned side_shift, const uint8_t *palette, uint32_t permuted)
+static inline uint8_t host_class(const uint8_t *line, const struct bl_table_spots *spots, unsigned at,
+                                 unsigned side_shift, const uint8_t *palette)
 {
     const __m256i first = _mm256_load_si256((const __m256i *)(const void *)line);
     const __m256i second = _mm256_load_si256((const __m256i *)(const void *)(line + 32));
-    const __m256i tag = _mm256_set1_epi16((short)permuted);
+    const __m256i tag = _mm256_set1_epi16((short)spots->permuted[at]);
     const __m256i mask = _mm256_set1_epi8((char)(0xffu << side_shift));
-    const __m256i wanted = _mm256_set1_epi8((char)(permuted >> 16 << side_shift));
+    const __m256i wanted = _mm256_set1_epi8((char)spots->sides[at]);
     __m256i tags = _mm256_packs_epi16(_mm256_cmpeq_epi16(first, tag), _mm256_cmpeq_epi16(second, tag));
     __m256i sides = _mm256_cmpeq_epi8(_mm256_and_si256(second, mask), wanted);
     uint32_t found;
@@ -37,6 +38,11 @@ static inline uint8_t range_class(const uint8_t *container, unsigned kind, uint3
     uint32_t below;
 
     a = _mm_cmpeq_epi16(_mm_max_epu16(a, wanted), wanted);
+    /* Most are small where there are few. */
+    if (kind == BL_TABLE_KIND_SMALL) {
+        below = (uint32_t)_mm_movemask_epi8(a) & 0x3ff;
+        return container[10 + (unsigned)__builtin_popcount(below) / 2] % BL_CLASS_COUNT;
+    }
     b = _mm_cmpeq_epi16(_mm_max_epu16(b, wanted), wanted);
     c = _mm_cmpeq_epi16(_mm_max_epu16(c, wanted), wanted);
     below = (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(a, b)) |
@@ -51,7 +57,7 @@ static inline uint64_t fold(__m256i words)
     return (uint64_t)_mm_cvtsi128_si64(half) | (uint64_t)_mm_extract_epi64(half, 1);
 }
 
-static inline uint8_t short_class(const uint64_t *line, uint64_t word, bool *full)
+static inline uint8_t short_class(const uint64_t *line, uint64_t word, unsigned *full)
 {
     const __m256i a = _mm256_load_si256((const __m256i *)(const void *)line);
     const __m256i b = _mm256_load_si256((const __m256i *)(const void *)(line + 4));
@@ -61,11 +67,11 @@ static inline uint8_t short_class(const uint64_t *line, uint64_t word, bool *ful
                                     _mm256_and_si256(b, _mm256_cmpeq_epi64(_mm256_slli_epi64(b, 6), wanted)));
     __m256i empty = _mm256_or_si256(_mm256_cmpeq_epi64(a, zero), _mm256_cmpeq_epi64(b, zero));
 
-    *full = _mm256_testz_si256(empty, empty) != 0;
+    *full = (unsigned)_mm256_testz_si256(empty, empty);
     return (uint8_t)(fold(found) >> BL_TABLE_LAYOUT_DEEP_CLASS_SHIFT);
 }
 
-static inline uint8_t long_class(const uint64_t *line, uint64_t hi, uint64_t word, bool *full)
+static inline uint8_t long_class(const uint64_t *line, uint64_t hi, uint64_t word, unsigned *full)
 {
     const __m256i a = _mm256_load_si256((const __m256i *)(const void *)line);
     const __m256i b = _mm256_load_si256((const __m256i *)(const void *)(line + 4));
@@ -77,11 +83,91 @@ static inline uint8_t long_class(const uint64_t *line, uint64_t hi, uint64_t wor
                          _mm256_cmpeq_epi64(_mm256_slli_epi64(words, 6), _mm256_set1_epi64x((long long)(word << 6))));
     __m256i empty = _mm256_cmpeq_epi64(words, zero);
 
-    *full = _mm256_testz_si256(empty, empty) != 0;
+    *full = (unsigned)_mm256_testz_si256(empty, empty);
     return (uint8_t)(fold(_mm256_and_si256(words, equal)) >> BL_TABLE_LAYOUT_DEEP_CLASS_SHIFT);
 }
 
 _Static_assert(BL_TABLE_LAYOUT_DEEP_CLASS_SHIFT == 64 - 6, "the class is shifted out of a comparison");
+
+/* 8 at a time; what is left of a burst goes one by one. */
+static inline uint64_t bits_pass(const uint32_t *bits, const uint32_t *keys, unsigned n)
+{
+    const __m256i low = _mm256_set1_epi32(31);
+    uint64_t some = 0;
+    unsigned i = 0;
+
+    for (; i + 8 <= n; i += 8) {
+        __m256i tops = _mm256_srli_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(keys + i)), 16);
+        __m256i words = _mm256_i32gather_epi32((const int *)(const void *)bits, _mm256_srli_epi32(tops, 5), 4);
+
+        words = _mm256_sllv_epi32(words, _mm256_sub_epi32(low, _mm256_and_si256(tops, low)));
+        some |= (uint64_t)(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(words)) << i;
+    }
+    for (; i < n; i++)
+        some |= (uint64_t)(bits[keys[i] >> 21] >> (keys[i] >> 16 & 31) & 1) << i;
+    return some;
+}
+
+/* 8 at a time; a burst's arrays have room for all of the last 8. */
+static inline void permute_pass(const struct bl_table_view *view, const uint32_t *addresses, unsigned n,
+                                struct bl_table_spots *spots)
+{
+    const struct bl_table_keys *keys = &view->table->keys;
+    const __m256i mask = _mm256_set1_epi32((int)keys->host_mask);
+    const __m256i first = _mm256_set1_epi32((int)keys->host_multipliers[0]);
+    const __m256i second = _mm256_set1_epi32((int)keys->host_multipliers[1]);
+    const __m256i lines = _mm256_set1_epi64x((long long)view->n_host_lines);
+    uint32_t rest[8] = {0};
+
+    for (unsigned i = 0; i < n; i += 8) {
+        const uint32_t *from = addresses + i;
+        __m256i p;
+
+        if (n - i < 8) {
+            memcpy(rest, from, (n - i) * sizeof(rest[0]));
+            from = rest;
+        }
+        p = _mm256_loadu_si256((const __m256i *)(const void *)from);
+        p = _mm256_mullo_epi32(_mm256_xor_si256(p, mask), first);
+        p = _mm256_mullo_epi32(_mm256_xor_si256(p, _mm256_srli_epi32(p, 15)), second);
+        _mm256_storeu_si256((__m256i *)(void *)(spots->permuted + i), p);
+        for (unsigned at = i; at < i + 8; at++)
+            spots->sides[at] = (uint8_t)(spots->permuted[at] >> 16 << view->side_shift);
+        p = _mm256_blend_epi32(_mm256_srli_epi64(_mm256_mul_epu32(p, lines), 32),
+                               _mm256_mul_epu32(_mm256_srli_epi64(p, 32), lines), 0xaa);
+        _mm256_storeu_si256((__m256i *)(void *)(spots->lines + i), p);
+    }
+}
+
+static inline uint64_t without_class(const uint8_t *classes, unsigned n)
+{
+    const __m256i zero = _mm256_setzero_si256();
+    uint8_t all[BL_TABLE_LOOKUP_BURST];
+    uint64_t low;
+    uint64_t high;
+
+    if (n < BL_TABLE_LOOKUP_BURST) {
+        memset(all, UINT8_MAX, sizeof(all));
+        memcpy(all, classes, n);
+        classes = all;
+    }
+    low = (uint32_t)_mm256_movemask_epi8(
+        _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)(const void *)classes), zero));
+    high = (uint32_t)_mm256_movemask_epi8(
+        _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)(const void *)(classes + 32)), zero));
+    return low | high << 32;
+}
+
+static inline uint8_t tag_class(const uint8_t *line, const uint32_t *permuted)
+{
+    const __m256i first = _mm256_load_si256((const __m256i *)(const void *)line);
+    const __m256i second = _mm256_load_si256((const __m256i *)(const void *)(line + 32));
+    const __m256i tag = _mm256_set1_epi16(*(const short *)(const void *)permuted);
+    __m256i tags = _mm256_packs_epi16(_mm256_cmpeq_epi16(first, tag), _mm256_cmpeq_epi16(second, tag));
+    uint32_t found = (uint32_t)_mm256_movemask_epi8(_mm256_permute4x64_epi64(tags, 0xd8)) | 1u << BL_TABLE_LAYOUT_HOSTS;
+
+    return line[BL_TABLE_LAYOUT_SIDE + (unsigned)__builtin_ctz(found)] % BL_CLASS_COUNT;
+}
 
 #include "dataplane/table_passes.h"
 

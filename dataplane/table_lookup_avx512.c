@@ -4,32 +4,42 @@
 
 #include <immintrin.h>
 
-static inline uint8_t host_class(const uint8_t *line, unsigned side_shift, const uint8_t *palette, uint32_t permuted)
+static inline uint8_t host_class(const uint8_t *line, const struct bl_table_spots *spots, unsigned at,
+                                 unsigned side_shift, const uint8_t *palette)
 {
     const __m512i all = _mm512_load_si512(line);
     const __m512i mask = _mm512_set1_epi8((char)(0xffu << side_shift));
-    uint64_t tags = _mm512_cmpeq_epi16_mask(all, _mm512_set1_epi16((short)permuted));
-    uint64_t sides =
-        _mm512_cmpeq_epi8_mask(_mm512_and_si512(all, mask), _mm512_set1_epi8((char)(permuted >> 16 << side_shift))) >>
-        BL_TABLE_LAYOUT_SIDE;
+    uint64_t tags = _mm512_cmpeq_epi16_mask(all, _mm512_set1_epi16((short)spots->permuted[at]));
+    uint64_t sides = _mm512_cmpeq_epi8_mask(_mm512_and_si512(all, mask), _mm512_set1_epi8((char)spots->sides[at])) >>
+                     BL_TABLE_LAYOUT_SIDE;
     uint64_t found = (tags & sides) | 1u << BL_TABLE_LAYOUT_HOSTS;
 
     return palette[line[BL_TABLE_LAYOUT_SIDE + (unsigned)__builtin_ctzll(found)] & ~(0xffu << side_shift)] %
            BL_CLASS_COUNT;
 }
 
-/* Lanes of the boundaries are read, the others are masked and so touch nothing. */
 static inline uint8_t range_class(const uint8_t *container, unsigned kind, uint32_t low)
 {
+    /* Bits of the boundaries among the 24 lanes of a container; parts that a kind has not are its first again. */
     static const uint32_t lanes[8] = {0x1fffff, 0x1f, 0x3ff, 0x1fffff, 0x1fffff, 0x1fffff, 0x1fffff, 0x1fffff};
+    static const uint8_t seconds[8] = {16, 0, 16, 16, 16, 16, 16, 16};
+    static const uint8_t thirds[8] = {32, 0, 0, 32, 32, 32, 32, 32};
     static const uint8_t classes[8] = {42, 10, 20, 42, 42, 42, 42, 42};
-    const __m512i all = _mm512_maskz_loadu_epi16(lanes[kind], container);
-    uint32_t below = _mm512_mask_cmple_epu16_mask(lanes[kind], all, _mm512_set1_epi16((short)low));
+    const __m128i wanted = _mm_set1_epi16((short)low);
+    __m128i a = _mm_load_si128((const __m128i *)(const void *)container);
+    __m128i b = _mm_load_si128((const __m128i *)(const void *)(container + seconds[kind]));
+    __m128i c = _mm_load_si128((const __m128i *)(const void *)(container + thirds[kind]));
+    uint32_t below;
 
-    return container[classes[kind] + (unsigned)__builtin_popcount(below)] % BL_CLASS_COUNT;
+    a = _mm_cmpeq_epi16(_mm_max_epu16(a, wanted), wanted);
+    b = _mm_cmpeq_epi16(_mm_max_epu16(b, wanted), wanted);
+    c = _mm_cmpeq_epi16(_mm_max_epu16(c, wanted), wanted);
+    below = (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(a, b)) |
+            (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(c, _mm_setzero_si128())) << 16;
+    return container[classes[kind] + (unsigned)__builtin_popcount(below & lanes[kind])] % BL_CLASS_COUNT;
 }
 
-static inline uint8_t short_class(const uint64_t *line, uint64_t word, bool *full)
+static inline uint8_t short_class(const uint64_t *line, uint64_t word, unsigned *full)
 {
     const __m512i all = _mm512_load_si512(line);
     __mmask8 equal = _mm512_cmpeq_epi64_mask(_mm512_slli_epi64(all, 6), _mm512_set1_epi64((long long)(word << 6)));
@@ -38,7 +48,7 @@ static inline uint8_t short_class(const uint64_t *line, uint64_t word, bool *ful
     return (uint8_t)((uint64_t)_mm512_mask_reduce_or_epi64(equal, all) >> BL_TABLE_LAYOUT_DEEP_CLASS_SHIFT);
 }
 
-static inline uint8_t long_class(const uint64_t *line, uint64_t hi, uint64_t word, bool *full)
+static inline uint8_t long_class(const uint64_t *line, uint64_t hi, uint64_t word, unsigned *full)
 {
     const __m512i all = _mm512_load_si512(line);
     unsigned his = _mm512_cmpeq_epi64_mask(all, _mm512_set1_epi64((long long)hi)) & 0x55u;
@@ -50,6 +60,70 @@ static inline uint8_t long_class(const uint64_t *line, uint64_t hi, uint64_t wor
 }
 
 _Static_assert(BL_TABLE_LAYOUT_DEEP_CLASS_SHIFT == 64 - 6, "the class is shifted out of a comparison");
+
+static inline __mmask16 some_of(unsigned n)
+{
+    return n < 16 ? (__mmask16)((1u << n) - 1) : 0xffff;
+}
+
+/* 16 at a time; what is left of a burst is masked. */
+static inline uint64_t bits_pass(const uint32_t *bits, const uint32_t *keys, unsigned n)
+{
+    const __m512i one = _mm512_set1_epi32(1);
+    const __m512i low = _mm512_set1_epi32(31);
+    uint64_t with = 0;
+
+    for (unsigned i = 0; i < n; i += 16) {
+        __mmask16 some = some_of(n - i);
+        __m512i tops = _mm512_srli_epi32(_mm512_maskz_loadu_epi32(some, keys + i), 16);
+        __m512i words = _mm512_i32gather_epi32(_mm512_srli_epi32(tops, 5), bits, 4);
+
+        words = _mm512_srlv_epi32(words, _mm512_and_si512(tops, low));
+        with |= (uint64_t)_mm512_mask_test_epi32_mask(some, words, one) << i;
+    }
+    return with;
+}
+
+static inline void permute_pass(const struct bl_table_view *view, const uint32_t *addresses, unsigned n,
+                                struct bl_table_spots *spots)
+{
+    const struct bl_table_keys *keys = &view->table->keys;
+    const __m512i mask = _mm512_set1_epi32((int)keys->host_mask);
+    const __m512i first = _mm512_set1_epi32((int)keys->host_multipliers[0]);
+    const __m512i second = _mm512_set1_epi32((int)keys->host_multipliers[1]);
+    const __m512i lines = _mm512_set1_epi64((long long)view->n_host_lines);
+    const __m128i shift = _mm_cvtsi32_si128((int)view->side_shift);
+
+    for (unsigned i = 0; i < n; i += 16) {
+        __m512i p = _mm512_maskz_loadu_epi32(some_of(n - i), addresses + i);
+
+        p = _mm512_mullo_epi32(_mm512_xor_si512(p, mask), first);
+        p = _mm512_mullo_epi32(_mm512_xor_si512(p, _mm512_srli_epi32(p, 15)), second);
+        _mm512_storeu_si512(spots->permuted + i, p);
+        _mm_storeu_si128((__m128i *)(void *)(spots->sides + i),
+                         _mm512_cvtepi32_epi8(_mm512_sll_epi32(_mm512_srli_epi32(p, 16), shift)));
+        p = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(_mm512_mul_epu32(p, lines), 32),
+                                    _mm512_mul_epu32(_mm512_srli_epi64(p, 32), lines));
+        _mm512_storeu_si512(spots->lines + i, p);
+    }
+}
+
+static inline uint64_t without_class(const uint8_t *classes, unsigned n)
+{
+    __mmask64 some = n < 64 ? (UINT64_C(1) << n) - 1 : UINT64_MAX;
+    __m512i all = _mm512_maskz_loadu_epi8(some, classes);
+
+    return ~_mm512_test_epi8_mask(all, all);
+}
+
+static inline uint8_t tag_class(const uint8_t *line, const uint32_t *permuted)
+{
+    const __m512i all = _mm512_load_si512(line);
+    uint32_t found = _mm512_cmpeq_epi16_mask(all, _mm512_set1_epi16(*(const short *)(const void *)permuted));
+
+    found |= 1u << BL_TABLE_LAYOUT_HOSTS;
+    return line[BL_TABLE_LAYOUT_SIDE + (unsigned)__builtin_ctz(found)] % BL_CLASS_COUNT;
+}
 
 #include "dataplane/table_passes.h"
 

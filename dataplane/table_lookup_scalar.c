@@ -1,17 +1,18 @@
 /* Lookups in plain C, for every processor; see table_passes.h. What the other variants are compared with. */
 #include "dataplane/table_lookup.h"
 
-static inline uint8_t host_class(const uint8_t *line, unsigned side_shift, const uint8_t *palette, uint32_t permuted)
+static inline uint8_t host_class(const uint8_t *line, const struct bl_table_spots *spots, unsigned at,
+                                 unsigned side_shift, const uint8_t *palette)
 {
     const uint8_t *side = line + BL_TABLE_LAYOUT_SIDE;
-    unsigned wanted = permuted >> 16 << side_shift & 0xff;
+    unsigned wanted = spots->sides[at];
     unsigned mask = 0xffu << side_shift & 0xff;
     unsigned found = BL_TABLE_LAYOUT_HOSTS; /* the zero byte */
     uint16_t tags[BL_TABLE_LAYOUT_HOSTS];
 
     memcpy(tags, line, sizeof(tags));
     for (unsigned i = BL_TABLE_LAYOUT_HOSTS; i-- > 0;)
-        if (tags[i] == (uint16_t)permuted && (side[i] & mask) == wanted)
+        if (tags[i] == (uint16_t)spots->permuted[at] && (side[i] & mask) == wanted)
             found = i;
     return palette[side[found] & ~mask] % BL_CLASS_COUNT;
 }
@@ -28,30 +29,71 @@ static inline uint8_t range_class(const uint8_t *container, unsigned kind, uint3
     return container[n * sizeof(boundaries[0]) + below] % BL_CLASS_COUNT;
 }
 
-static inline uint8_t short_class(const uint64_t *line, uint64_t word, bool *full)
+static inline uint8_t short_class(const uint64_t *line, uint64_t word, unsigned *full)
 {
     uint64_t found = 0;
 
-    *full = true;
+    *full = 1;
     for (unsigned i = 0; i < BL_TABLE_LAYOUT_SHORTS; i++) {
         if ((line[i] ^ word) << (64 - BL_TABLE_LAYOUT_DEEP_CLASS_SHIFT) == 0)
             found |= line[i];
-        *full = *full && line[i] != 0;
+        *full &= line[i] != 0;
     }
     return (uint8_t)(found >> BL_TABLE_LAYOUT_DEEP_CLASS_SHIFT);
 }
 
-static inline uint8_t long_class(const uint64_t *line, uint64_t hi, uint64_t word, bool *full)
+static inline uint8_t long_class(const uint64_t *line, uint64_t hi, uint64_t word, unsigned *full)
 {
     uint64_t found = 0;
 
-    *full = true;
+    *full = 1;
     for (unsigned i = 0; i < BL_TABLE_LAYOUT_LONGS; i++) {
         if (line[2 * i] == hi && (line[2 * i + 1] ^ word) << (64 - BL_TABLE_LAYOUT_DEEP_CLASS_SHIFT) == 0)
             found |= line[2 * i + 1];
-        *full = *full && line[2 * i + 1] != 0;
+        *full &= line[2 * i + 1] != 0;
     }
     return (uint8_t)(found >> BL_TABLE_LAYOUT_DEEP_CLASS_SHIFT);
+}
+
+static inline uint64_t bits_pass(const uint32_t *bits, const uint32_t *keys, unsigned n)
+{
+    uint64_t some = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        some |= (uint64_t)(bits[keys[i] >> 21] >> (keys[i] >> 16 & 31) & 1) << i;
+    return some;
+}
+
+static inline void permute_pass(const struct bl_table_view *view, const uint32_t *addresses, unsigned n,
+                                struct bl_table_spots *spots)
+{
+    const struct bl_table_keys keys = view->table->keys;
+
+    for (unsigned i = 0; i < n; i++) {
+        spots->permuted[i] = bl_table_host_permute(&keys, addresses[i]);
+        spots->lines[i] = bl_table_host_line(spots->permuted[i], view->n_host_lines);
+        spots->sides[i] = (uint8_t)(spots->permuted[i] >> 16 << view->side_shift);
+    }
+}
+
+static inline uint64_t without_class(const uint8_t *classes, unsigned n)
+{
+    uint64_t without = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        without |= (uint64_t)(1 - bl_table_is_some(classes[i])) << i;
+    return without;
+}
+
+static inline uint8_t tag_class(const uint8_t *line, const uint32_t *permuted)
+{
+    unsigned found = BL_TABLE_LAYOUT_HOSTS; /* the zero byte */
+    uint16_t tags[BL_TABLE_LAYOUT_HOSTS];
+
+    memcpy(tags, line, sizeof(tags));
+    for (unsigned i = BL_TABLE_LAYOUT_HOSTS; i-- > 0;)
+        found = tags[i] == (uint16_t)*permuted ? i : found;
+    return line[BL_TABLE_LAYOUT_SIDE + found] % BL_CLASS_COUNT;
 }
 
 #include "dataplane/table_passes.h"

@@ -33,9 +33,14 @@ struct need {
     size_t n[BL_TABLE_KIND_NODE];
 };
 
-int bl_table_ranges_init(struct bl_table_ranges *ranges, uint32_t *index, uint8_t *arena, size_t arena_bytes)
+int bl_table_ranges_init(struct bl_table_ranges *ranges, uint8_t *bits, uint8_t *arena, size_t arena_bytes)
 {
-    *ranges = (struct bl_table_ranges){.index = index, .arena = arena, .n_bytes = arena_bytes - LINE};
+    *ranges = (struct bl_table_ranges){
+        .bits = (uint64_t *)(void *)bits,
+        .index = (uint32_t *)(void *)(bits + BL_TABLE_LAYOUT_INDEX / 8),
+        .arena = arena,
+        .n_bytes = arena_bytes - LINE,
+    };
     ranges->ranks = calloc(1, BL_TABLE_LAYOUT_INDEX);
     ranges->shadow = calloc(1, arena_bytes);
     if (ranges->ranks != NULL && ranges->shadow != NULL)
@@ -64,6 +69,18 @@ static size_t kind_bytes(unsigned kind)
 static struct part top_part(const struct bl_table_ranges *ranges, uint32_t top)
 {
     return (struct part){.entry = &ranges->index[top], .bits = 16};
+}
+
+/* The bit of an index entry says whether there is anything. @return true when it changed. */
+static bool set_bit(struct bl_table_ranges *ranges, uint32_t top)
+{
+    uint64_t *word = &ranges->bits[top / 64];
+    uint64_t bit = UINT64_C(1) << top % 64;
+    uint64_t now = ranges->index[top] != 0 ? *word | bit : *word & ~bit;
+    bool changed = now != *word;
+
+    *word = now;
+    return changed;
 }
 
 /* The child of a node where @p low is. */
@@ -327,6 +344,8 @@ static int replace_part(struct bl_table_build *build, struct bl_table_ranges *ra
     if (part->rank != NULL)
         *part->rank = pieces->at[0].rank;
     bl_table_record_write(build, part->entry, sizeof(entry));
+    if (part->rank == NULL && set_bit(ranges, (uint32_t)(part->entry - ranges->index)))
+        bl_table_record_write(build, &ranges->bits[(part->entry - ranges->index) / 64], sizeof(ranges->bits[0]));
     return BL_OK;
 }
 
@@ -418,14 +437,18 @@ static void paint_index(struct bl_table_build *build, struct bl_table_ranges *ra
 {
     uint32_t first = address >> 16;
     uint32_t n = 1u << (16 - length);
+    bool changed = false;
 
     for (uint32_t i = first; i < first + n; i++) {
         if (ranges->ranks[i] > length + 1)
             continue;
         ranges->ranks[i] = to.rank;
         ranges->index[i] = (ranges->index[i] & ~BL_TABLE_ENTRY_CLASS) | to.class_id;
+        changed |= set_bit(ranges, i);
     }
     bl_table_record_write(build, &ranges->index[first], n * sizeof(ranges->index[0]));
+    if (changed)
+        bl_table_record_write(build, (uint8_t *)ranges->bits + first / 8, (n + 7) / 8);
 }
 
 int bl_table_ranges_paint(struct bl_table_build *build, struct bl_table_ranges *ranges, uint32_t bits, unsigned length,
@@ -495,6 +518,7 @@ int bl_table_ranges_copy(struct bl_table_build *build, const struct bl_table_ran
         struct need need = {{0}};
 
         to->index[top] = from->index[top] & BL_TABLE_ENTRY_CLASS;
+        (void)set_bit(to, top);
         if (bl_table_entry_kind(from->index[top]) == BL_TABLE_KIND_LEAF)
             continue;
         pieces.n = bl_table_ranges_read(from, top, build->scratch);
@@ -502,6 +526,7 @@ int bl_table_ranges_copy(struct bl_table_build *build, const struct bl_table_ran
         if (!has_room(to, &need))
             return BL_EFULL;
         to->index[top] |= write_pieces(build, to, &pieces, 0, 16);
+        (void)set_bit(to, top);
     }
     return BL_OK;
 }

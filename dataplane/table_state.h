@@ -46,6 +46,7 @@ enum { BL_TABLE_RANGES_MAX = 65536 };
 /** Index and arena of one family, with what lies beside them: the ranks, at the places of the classes that they belong
  * to, and the lists of free containers, linked through the same bytes. */
 struct bl_table_ranges {
+    uint64_t *bits;
     uint32_t *index;
     uint8_t *arena;
     size_t n_bytes; /**< of the arena without its last line */
@@ -115,7 +116,8 @@ uint8_t bl_table_prefixes_cover(const struct bl_table_prefixes *prefixes, const 
                                 uint32_t bits, unsigned length, unsigned least, uint8_t *rank);
 
 /* table_ranges.c */
-int bl_table_ranges_init(struct bl_table_ranges *ranges, uint32_t *index, uint8_t *arena, size_t arena_bytes);
+/** @p bits: where in the block they are; the index follows them. */
+int bl_table_ranges_init(struct bl_table_ranges *ranges, uint8_t *bits, uint8_t *arena, size_t arena_bytes);
 void bl_table_ranges_fini(struct bl_table_ranges *ranges);
 
 /** What prefix decides an address (its first 32 bits), by the ranges alone: class and rank. */
