@@ -83,16 +83,21 @@ void bl_master_interrupt(struct bl_master *master)
 static int set_entries(struct bl_table_build *build, const struct bl_sync_message *message,
                        struct bl_error_detail *detail)
 {
-    struct bl_table_entry entry;
+    enum { AT_ONCE = 256 };
+    struct bl_table_entry entries[AT_ONCE];
     char text[BL_ADDRESS_TEXT_MAX];
-    int error;
 
-    for (size_t i = 0; i < message->n_entries; i++) {
-        bl_sync_codec_entry(message, i, &entry);
-        error = bl_table_build_set(build, &entry.prefix, entry.class_id);
+    for (size_t i = 0; i < message->n_entries; i += AT_ONCE) {
+        size_t n = message->n_entries - i < AT_ONCE ? message->n_entries - i : AT_ONCE;
+        size_t n_done;
+        int error;
+
+        for (size_t at = 0; at < n; at++)
+            bl_sync_codec_entry(message, i + at, &entries[at]);
+        error = bl_table_build_load(build, entries, n, &n_done);
         if (error != BL_OK)
             return bl_error_set(detail, error, "%s: the table does not take it: %s",
-                                bl_address_format_prefix(&entry.prefix, text), bl_error_text(error));
+                                bl_address_format_prefix(&entries[n_done].prefix, text), bl_error_text(error));
     }
     return BL_OK;
 }

@@ -13,6 +13,9 @@
 /* Times that one change asks for a new block, each with twice the room to spare, before the table counts as full. */
 enum { GROW_TRIES = 16 };
 
+/* Entries of a load whose lines are under way. */
+enum { LOAD_AHEAD = 24 };
+
 /* A filter that is fuller lets too many addresses through. */
 enum { FILTER_SHARE = 4 };
 
@@ -224,7 +227,8 @@ static uint8_t find(const struct bl_table_build *build, const struct target *tar
     if (target->family == BL_TABLE_IPV6)
         return bl_table_deep_find(build, target->whole, target->length);
     class_id = bl_table_hosts_find(build, target->bits);
-    if (class_id != BL_CLASS_NONE || build->n_host_ranges == 0)
+    if (class_id != BL_CLASS_NONE || build->n_host_ranges == 0 ||
+        bl_table_entry_kind(build->ranges[BL_TABLE_IPV4].index[target->bits >> 16]) == BL_TABLE_KIND_LEAF)
         return class_id;
     range = bl_table_ranges_find(&build->ranges[BL_TABLE_IPV4], target->bits);
     return range.rank == 33 ? range.class_id : BL_CLASS_NONE;
@@ -265,6 +269,33 @@ int bl_table_build_set(struct bl_table_build *build, const struct bl_prefix *pre
         bl_digest_add(&build->digest, build->master->epoch, prefix, class_id);
     build->n_entries[target.family] += (uint64_t)(class_before == BL_CLASS_NONE);
     build->n_entries[target.family] -= (uint64_t)(class_id == BL_CLASS_NONE);
+    return BL_OK;
+}
+
+/* The lines that an entry of a load will touch. */
+static void prefetch(const struct bl_table_build *build, const struct bl_prefix *prefix)
+{
+    if (prefix->family == BL_FAMILY_IPV4 && prefix->length == 32)
+        bl_table_hosts_prefetch(build, bl_address_to_ip4(prefix->bytes));
+    else if (prefix->family == BL_FAMILY_IPV6 && prefix->length > 32 && prefix->length <= 128 &&
+             (build->master->geometry.options & BL_TABLE_OPTION_IPV6) != 0)
+        bl_table_deep_prefetch(build, bl_address_to_ip6(prefix->bytes), prefix->length);
+}
+
+int bl_table_build_load(struct bl_table_build *build, const struct bl_table_entry *entries, size_t n, size_t *n_done)
+{
+    for (size_t i = 0; i < n && i < LOAD_AHEAD; i++)
+        prefetch(build, &entries[i].prefix);
+    for (*n_done = 0; *n_done < n; ++*n_done) {
+        const struct bl_table_entry *entry = &entries[*n_done];
+        int error;
+
+        if (n - *n_done > LOAD_AHEAD)
+            prefetch(build, &entries[*n_done + LOAD_AHEAD].prefix);
+        error = bl_table_build_set(build, &entry->prefix, entry->class_id);
+        if (error != BL_OK)
+            return error;
+    }
     return BL_OK;
 }
 

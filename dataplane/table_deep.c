@@ -69,6 +69,15 @@ static struct deep deep_of(const struct bl_table_build *build, struct bl_ip6 add
     return deep;
 }
 
+void bl_table_deep_prefetch(const struct bl_table_build *build, struct bl_ip6 address, unsigned length)
+{
+    struct deep deep = deep_of(build, address, length);
+    struct lines lines = lines_of(build, deep.is_long);
+
+    if (lines.n != 0)
+        __builtin_prefetch(slot_at(&lines, deep.line, 0), 1);
+}
+
 static uint64_t *find_in_line(const struct lines *lines, uint32_t line, const struct deep *deep, bool *full)
 {
     const uint64_t mask = (UINT64_C(1) << BL_TABLE_LAYOUT_DEEP_CLASS_SHIFT) - 1;

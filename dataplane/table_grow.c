@@ -235,6 +235,7 @@ static int create_all(struct bl_table_build *next, const struct bl_table_geometr
         error = BL_ENOMEM;
     for (unsigned family = 0; error == BL_OK && family < BL_TABLE_FAMILIES; family++)
         error = create_ranges(next, family);
+    next->ranges[BL_TABLE_IPV4].has_map = has_map(geometry);
     if (error != BL_OK)
         free_block(next);
     return error;

@@ -93,6 +93,16 @@ static uint8_t palette_number(struct bl_table_build *build, uint8_t class_id)
     return 0;
 }
 
+void bl_table_hosts_prefetch(const struct bl_table_build *build, uint32_t address)
+{
+    if (build->master->geometry.host_lines != 0)
+        __builtin_prefetch(spot_of(build, bl_table_host_permute(&build->master->keys, address)).line, 1);
+    if (build->n_map == NULL)
+        return;
+    __builtin_prefetch(&build->n_map[address >> 8], 1);
+    __builtin_prefetch((const uint8_t *)build->master + build->areas.map + (address >> 10), 1);
+}
+
 bool bl_table_hosts_palette_full(const struct bl_table_build *build, uint8_t class_id)
 {
     const uint8_t *palette = build->master->palette;

@@ -13,7 +13,8 @@
  * All other prefixes are RANGES. A bit a /16 says whether the index has anything there: 8 KiB that stay in the first cache. The index has one entry a /16: the class of the longest prefix up to /16, and what lies
  * below it: nothing, a container of up to 5, 10 or 21 sorted boundaries with the classes between them (0: nothing
  * longer than /16), or a node of 16 entries for the next 4 bits. One container is at most one cache line.
- * The MAP, from BL_TABLE_LAYOUT_MAP_MIN hosts on, has two bits a /24: hosts in the lines, ranges in the arena.
+ * The MAP, from BL_TABLE_LAYOUT_MAP_MIN hosts on, has two bits a /24: hosts in the lines, ranges in the arena. With it
+ * the bit of a /16 tells of a class in the index alone.
  *
  * IPv6. Prefixes up to /32 are ranges of the first 32 bits. Longer ones lie in lines of 64 bytes, keyed and exact like
  * the hosts: SHORT ones (/33 to /64) 8 a line, a word each; LONG ones 4 a line, two words each. Who finds its line full
@@ -33,13 +34,12 @@
 #define BL_TABLE_LAYOUT_VERSION 2u
 
 #define BL_TABLE_LAYOUT_LINE 64u
-
 /** Hosts of one line; its tag bytes; where its class bytes start. */
 #define BL_TABLE_LAYOUT_HOSTS 21u
 #define BL_TABLE_LAYOUT_SIDE (2 * BL_TABLE_LAYOUT_HOSTS)
 _Static_assert(3 * BL_TABLE_LAYOUT_HOSTS + 1 == BL_TABLE_LAYOUT_LINE, "a line ends with its zero byte");
 
-/** With 16 + 4 tag bits (palette) a line may stand for 2^20 addresses, with 16 + 2 for 2^18. */
+/** Tags of 16 + 4 bits (palette): a line may stand for 2^20 addresses; 16 + 2: for 2^18. */
 #define BL_TABLE_LAYOUT_LINES_PALETTE 4096u
 #define BL_TABLE_LAYOUT_LINES_PLAIN 16384u
 #define BL_TABLE_LAYOUT_LINES_MAX (1u << 22)
@@ -72,7 +72,6 @@ _Static_assert(3 * BL_TABLE_LAYOUT_HOSTS + 1 == BL_TABLE_LAYOUT_LINE, "a line en
 
 #define BL_TABLE_LAYOUT_INDEX 65536u
 #define BL_TABLE_LAYOUT_UNITS_MAX (1u << 23)
-
 enum bl_table_option { BL_TABLE_OPTION_MAP = 1, BL_TABLE_OPTION_PALETTE = 2, BL_TABLE_OPTION_IPV6 = 4 };
 
 /** What the sizes and places follow from. */

@@ -32,6 +32,11 @@ static inline uint8_t range_class(const uint8_t *container, unsigned kind, uint3
     uint32_t below;
 
     a = _mm_cmpeq_epi16(_mm_max_epu16(a, wanted), wanted);
+    /* Most are small where there are few. */
+    if (kind == BL_TABLE_KIND_SMALL) {
+        below = (uint32_t)_mm_movemask_epi8(a) & 0x3ff;
+        return container[10 + (unsigned)__builtin_popcount(below) / 2] % BL_CLASS_COUNT;
+    }
     b = _mm_cmpeq_epi16(_mm_max_epu16(b, wanted), wanted);
     c = _mm_cmpeq_epi16(_mm_max_epu16(c, wanted), wanted);
     below = (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(a, b)) |

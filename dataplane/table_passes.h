@@ -144,7 +144,7 @@ static void lookup_mapped(const struct bl_table_view *view, const uint32_t *addr
         with_ranges |= (bits >> 1 & 1) << i;
     }
     hosts_pass(view, &spots, with_hosts, classes);
-    ranges_pass(view, members & without_class(classes, n), with_ranges, addresses, classes);
+    ranges_pass(view, (members | with_ranges) & without_class(classes, n), with_ranges, addresses, classes);
 }
 
 static void lookup_ipv4(const struct bl_table_view *view, const uint32_t *addresses, uint8_t *classes, unsigned n)

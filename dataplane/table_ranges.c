@@ -71,12 +71,14 @@ static struct part top_part(const struct bl_table_ranges *ranges, uint32_t top)
     return (struct part){.entry = &ranges->index[top], .bits = 16};
 }
 
-/* The bit of an index entry says whether there is anything. @return true when it changed. */
+/* The bit of an index entry says whether there is anything; where a map tells of ranges, whether there is a class.
+ * @return true when it changed. */
 static bool set_bit(struct bl_table_ranges *ranges, uint32_t top)
 {
     uint64_t *word = &ranges->bits[top / 64];
     uint64_t bit = UINT64_C(1) << top % 64;
-    uint64_t now = ranges->index[top] != 0 ? *word | bit : *word & ~bit;
+    uint32_t what = ranges->index[top] & (ranges->has_map ? BL_TABLE_ENTRY_CLASS : UINT32_MAX);
+    uint64_t now = what != 0 ? *word | bit : *word & ~bit;
     bool changed = now != *word;
 
     *word = now;

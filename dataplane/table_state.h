@@ -52,6 +52,7 @@ struct bl_table_ranges {
     size_t n_bytes; /**< of the arena without its last line */
     size_t n_used;  /**< bytes of containers in use */
     size_t end;     /**< nothing was ever given out from here on */
+    bool has_map;   /**< of hosts and ranges: then the bits are about the index' classes alone */
     uint8_t *ranks; /**< of the index */
     uint8_t *shadow;
     uint32_t free_first[BL_TABLE_KIND_NODE]; /**< place + 1 */
@@ -138,6 +139,9 @@ size_t bl_table_ranges_read(const struct bl_table_ranges *ranges, uint32_t top, 
 
 /* table_hosts.c: bits of the address, whole. */
 
+/** Asks for the bytes that a change of the host will touch. */
+void bl_table_hosts_prefetch(const struct bl_table_build *build, uint32_t address);
+
 /** @return the class of a host in its line, 0: not there. */
 uint8_t bl_table_hosts_find(const struct bl_table_build *build, uint32_t address);
 
@@ -167,6 +171,7 @@ int bl_table_hosts_note(struct bl_table_hosts *hosts, uint32_t address, uint8_t 
 int bl_table_hosts_copy(const struct bl_table_build *from, struct bl_table_build *to, struct bl_table_hosts *missed);
 
 /* table_deep.c: IPv6 longer than /32. */
+void bl_table_deep_prefetch(const struct bl_table_build *build, struct bl_ip6 address, unsigned length);
 uint8_t bl_table_deep_find(const struct bl_table_build *build, struct bl_ip6 address, unsigned length);
 
 /** @return 0 or BL_EFULL. */
