@@ -16,8 +16,8 @@ enum { GROW_TRIES = 16 };
 /* Entries of a load whose lines are under way. */
 enum { LOAD_AHEAD = 24 };
 
-/* A filter that is fuller lets too many addresses through. */
-enum { FILTER_SHARE = 4 };
+/* A filter that is fuller lets too many addresses through: who comes to the near entries is probably listed. */
+enum { FAR_SHARE = 4, NEAR_SHARE = 2 };
 
 int bl_table_build_create(struct bl_table_build **out, uint64_t epoch, const struct bl_siphash_key *key,
                           uint64_t n_entries_expected)
@@ -160,6 +160,14 @@ static int set_host(struct bl_table_build *build, uint32_t address, uint8_t clas
     return error;
 }
 
+static bool filter_is_full(const struct bl_table_build *build)
+{
+    uint32_t bits = build->master->geometry.filter_bits;
+
+    return bits != 0 && (build->n_filter_used[0] * FAR_SHARE > UINT64_C(1) << (bits - BL_TABLE_LAYOUT_FILTER_FEWER) ||
+                         build->n_filter_used[1] * NEAR_SHARE > UINT64_C(1) << bits);
+}
+
 static int add_deep(struct bl_table_build *build, struct bl_ip6 address, unsigned length, uint8_t class_id)
 {
     unsigned want = length >= BL_TABLE_LAYOUT_LONG_FIRST ? BL_TABLE_WANT_LONG : BL_TABLE_WANT_SHORT;
@@ -168,7 +176,7 @@ static int add_deep(struct bl_table_build *build, struct bl_ip6 address, unsigne
     for (unsigned try = 0; error == BL_EFULL && try < GROW_TRIES; try++) {
         uint32_t bits = build->master->geometry.filter_bits;
 
-        if (build->n_filter_used * FILTER_SHARE > UINT64_C(1) << bits && bits < BL_TABLE_LAYOUT_FILTER_MAX)
+        if (filter_is_full(build) && bits < BL_TABLE_LAYOUT_FILTER_MAX)
             (void)bl_table_grow(build, BL_TABLE_WANT_FILTER, 0);
         if ((build->master->geometry.options & BL_TABLE_OPTION_IPV6) != 0)
             error = bl_table_deep_add(build, address, length, class_id);

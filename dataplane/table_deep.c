@@ -157,26 +157,39 @@ uint8_t bl_table_deep_find(const struct bl_table_build *build, struct bl_ip6 add
     return found.rest != NULL ? found.rest->class_id : BL_CLASS_NONE;
 }
 
-/* The filter's entry for the prefix counts one more or one less. */
-static void count_filter(struct bl_table_build *build, const struct deep *deep, int change)
+/* A bit of a filter's entry counts one more or one less; who once counted too far to know stays. */
+static void count_bit(struct bl_table_build *build, uint32_t slot, unsigned bit, int change)
 {
-    const struct bl_table_geometry *geometry = &build->master->geometry;
     uint16_t *filter = (uint16_t *)(void *)((uint8_t *)build->master + build->areas.filter);
-    size_t slot = bl_table_filter_slot(&build->master->keys, (uint32_t)(deep->address.hi >> 32), geometry->filter_bits);
-    unsigned bit = build->length_bits[deep->length];
-    uint32_t *n = &build->n_filter[slot * BL_TABLE_LAYOUT_FILTER_BITS + bit];
+    uint16_t *n = &build->n_filter[(size_t)slot * BL_TABLE_LAYOUT_FILTER_BITS + bit];
     uint16_t now;
 
-    *n += (uint32_t)change;
+    if (*n != UINT16_MAX)
+        *n = (uint16_t)(*n + change);
     now = (uint16_t)(*n != 0 ? filter[slot] | 1u << bit : filter[slot] & ~(1u << bit));
     if (now == filter[slot])
         return;
-    build->n_filter_used += (uint64_t)(filter[slot] == 0) - (uint64_t)(now == 0);
+    build->n_filter_used[slot >= 1u << (build->master->geometry.filter_bits - BL_TABLE_LAYOUT_FILTER_FEWER)] +=
+        (uint64_t)(filter[slot] == 0) - (uint64_t)(now == 0);
     filter[slot] = now;
     bl_table_record_write(build, &filter[slot], sizeof(now));
 }
 
-/* The first prefix of a length: a bit of the filter's entries stands for it from now on, one of its own while there
+static void count_filter(struct bl_table_build *build, const struct deep *deep, int change)
+{
+    const struct bl_table_keys *keys = &build->master->keys;
+    uint32_t bits = build->master->geometry.filter_bits;
+    uint32_t far = bl_table_filter_far(keys, deep->address.hi, bits);
+
+    if (deep->length < BL_TABLE_LAYOUT_FILTER_NEAR) {
+        count_bit(build, far, deep->length - BL_TABLE_LAYOUT_SHORT_FIRST, change);
+        return;
+    }
+    count_bit(build, far, BL_TABLE_LAYOUT_FILTER_GATE, change);
+    count_bit(build, bl_table_filter_near(keys, deep->address.hi, bits), build->length_bits[deep->length], change);
+}
+
+/* The first prefix of a length: a bit of the near entries stands for it from now on, one of its own while there
  * are any. */
 static void note_length(struct bl_table_build *build, unsigned length)
 {
@@ -185,6 +198,8 @@ static void note_length(struct bl_table_build *build, unsigned length)
     unsigned word = (length - 1) / 64;
     unsigned bit = 0;
 
+    if (length < BL_TABLE_LAYOUT_FILTER_NEAR)
+        return;
     for (unsigned i = 0; i < BL_TABLE_LAYOUT_FILTER_BITS; i++)
         if ((lengths[i].words[word] & mask) != 0)
             return;

@@ -219,7 +219,7 @@ static int create_all(struct bl_table_build *next, const struct bl_table_geometr
     next->record = (struct bl_table_record){.moved = true};
     next->n_map = NULL;
     next->n_filter = NULL;
-    next->n_filter_used = 0;
+    memset(next->n_filter_used, 0, sizeof(next->n_filter_used));
     next->n_host_ranges = 0;
     next->n_short = 0;
     next->n_long = 0;
@@ -230,7 +230,8 @@ static int create_all(struct bl_table_build *next, const struct bl_table_geometr
     if (error == BL_OK && has_map(geometry))
         next->n_map = calloc(1u << 24, sizeof(*next->n_map));
     if (error == BL_OK && has_ipv6)
-        next->n_filter = calloc((size_t)BL_TABLE_LAYOUT_FILTER_BITS << geometry->filter_bits, sizeof(*next->n_filter));
+        next->n_filter = calloc(BL_TABLE_LAYOUT_FILTER_BITS * bl_table_filter_entries(geometry->filter_bits),
+                                sizeof(*next->n_filter));
     if (error == BL_OK && ((has_map(geometry) && next->n_map == NULL) || (has_ipv6 && next->n_filter == NULL)))
         error = BL_ENOMEM;
     for (unsigned family = 0; error == BL_OK && family < BL_TABLE_FAMILIES; family++)
@@ -241,7 +242,7 @@ static int create_all(struct bl_table_build *next, const struct bl_table_geometr
     return error;
 }
 
-/* The lengths that most prefixes have get a bit of the filter each, the rest share the last one. */
+/* The lengths that most prefixes have get a bit of the near entries each, the rest share the last one. */
 static void assign_lengths(struct bl_table_build *next, const uint32_t n_lengths[129])
 {
     uint32_t left[129];
@@ -250,10 +251,10 @@ static void assign_lengths(struct bl_table_build *next, const uint32_t n_lengths
     for (unsigned bit = 0; bit < BL_TABLE_LAYOUT_FILTER_BITS; bit++) {
         unsigned most = 0;
 
-        for (unsigned length = BL_TABLE_LAYOUT_SHORT_FIRST; length <= 128; length++)
+        for (unsigned length = BL_TABLE_LAYOUT_FILTER_NEAR; length <= 128; length++)
             if (left[length] > left[most] || most == 0)
                 most = length;
-        for (unsigned length = BL_TABLE_LAYOUT_SHORT_FIRST; length <= 128; length++) {
+        for (unsigned length = BL_TABLE_LAYOUT_FILTER_NEAR; length <= 128; length++) {
             if (left[length] == 0 || (length != most && bit < BL_TABLE_LAYOUT_FILTER_BITS - 1))
                 continue;
             next->length_bits[length] = (uint8_t)bit;

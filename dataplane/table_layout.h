@@ -18,8 +18,9 @@
  *
  * IPv6. Prefixes up to /32 are ranges of the first 32 bits. Longer ones lie in lines of 64 bytes, keyed and exact like
  * the hosts: SHORT ones (/33 to /64) 8 a line, a word each; LONG ones 4 a line, two words each. Who finds its line full
- * lies in the line beside it, then in the REST, a small hash table of whole prefixes. The FILTER says for a hash of the
- * first 32 bits which lengths can occur below them; a bit stands for one length or several.
+ * lies in the line beside it, then in the REST, a small hash table of whole prefixes. The FILTER says which lengths can
+ * occur. A far entry, found by a hash of the first 32 bits, has a bit for each length up to /47 and one, the gate, for
+ * all that is longer; a near one, by the first 48 bits, has bits for those, of one length or several each.
  *
  * Safety does not rest on any of this: sizes come from the geometry, which is believed only when `seal` agrees, and
  * every place that is read from the block is cut to its area. All unused bytes are what the changes left there, so that
@@ -69,6 +70,9 @@ _Static_assert(3 * BL_TABLE_LAYOUT_HOSTS + 1 == BL_TABLE_LAYOUT_LINE, "a line en
 #define BL_TABLE_LAYOUT_FILTER_MIN 10u
 #define BL_TABLE_LAYOUT_FILTER_MAX 20u
 #define BL_TABLE_LAYOUT_FILTER_BITS 16u
+#define BL_TABLE_LAYOUT_FILTER_GATE 15u
+#define BL_TABLE_LAYOUT_FILTER_NEAR 48u /* the first length of the near entries */
+#define BL_TABLE_LAYOUT_FILTER_FEWER 2u /* far entries are fewer than near ones by so many bits */
 
 #define BL_TABLE_LAYOUT_INDEX 65536u
 #define BL_TABLE_LAYOUT_UNITS_MAX (1u << 23)
@@ -80,7 +84,7 @@ struct bl_table_geometry {
     uint32_t host_lines;  /**< 0: hosts are ranges */
     uint32_t ipv4_units;  /**< of the arena: lines of 64 bytes, the last one unused */
     uint32_t ipv6_units;  /**< the same; with option IPV6, as all that follows */
-    uint32_t filter_bits; /**< log2 of its entries */
+    uint32_t filter_bits; /**< log2 of its near entries */
     uint32_t short_lines; /**< even, or 0 */
     uint32_t long_lines;  /**< even, or 0 */
     uint32_t rest_slots;  /**< a power of two */
@@ -199,6 +203,12 @@ struct bl_table_rest {
 };
 _Static_assert(sizeof(struct bl_table_rest) == 32, "two a line");
 
+/** Far and near. */
+static inline size_t bl_table_filter_entries(uint32_t bits)
+{
+    return ((size_t)1 << bits) + ((size_t)1 << (bits - BL_TABLE_LAYOUT_FILTER_FEWER));
+}
+
 static inline struct bl_table_areas bl_table_layout_areas(const struct bl_table_geometry *geometry)
 {
     const size_t line = BL_TABLE_LAYOUT_LINE;
@@ -215,7 +225,7 @@ static inline struct bl_table_areas bl_table_layout_areas(const struct bl_table_
         return areas;
     areas.ipv6_index = areas.ipv6_bits + BL_TABLE_LAYOUT_INDEX / 8;
     areas.filter = areas.ipv6_index + index;
-    areas.short_lines = areas.filter + (sizeof(uint16_t) << geometry->filter_bits);
+    areas.short_lines = areas.filter + sizeof(uint16_t) * bl_table_filter_entries(geometry->filter_bits);
     areas.long_lines = areas.short_lines + geometry->short_lines * line;
     areas.rest = areas.long_lines + geometry->long_lines * line;
     areas.ipv6_arena = areas.rest + geometry->rest_slots * sizeof(struct bl_table_rest);
@@ -235,19 +245,6 @@ static inline uint64_t bl_table_layout_seal(const struct bl_table_geometry *geom
         seal ^= seal >> 29;
     }
     return seal;
-}
-
-/** The kept bits and the length of a short or a long prefix, as its word has them below the class. */
-static inline uint64_t bl_table_short_word(uint64_t permuted, unsigned length)
-{
-    return (permuted & ((UINT64_C(1) << BL_TABLE_LAYOUT_SHORT_KEPT) - 1)) |
-           (uint64_t)(length - BL_TABLE_LAYOUT_SHORT_FIRST) << BL_TABLE_LAYOUT_SHORT_KEPT;
-}
-
-static inline uint64_t bl_table_long_word(uint64_t permuted, unsigned length)
-{
-    return (permuted & ((UINT64_C(1) << BL_TABLE_LAYOUT_LONG_KEPT) - 1)) |
-           (uint64_t)(length - BL_TABLE_LAYOUT_LONG_FIRST) << BL_TABLE_LAYOUT_LONG_KEPT;
 }
 
 /** True when the geometry may be believed. Cost: fast path, once a burst. */
@@ -272,29 +269,6 @@ static inline unsigned bl_table_host_side_shift(const struct bl_table_geometry *
     return (geometry->options & BL_TABLE_OPTION_PALETTE) != 0 ? 4 : 6;
 }
 
-static inline uint32_t bl_table_filter_slot(const struct bl_table_keys *keys, uint32_t top, uint32_t bits)
-{
-    return (bl_table_host_permute(keys, top) * keys->filter_multiplier) >> (32 - bits);
-}
-
-/** The keyed permutation of a word under a tweak. */
-static inline uint64_t bl_table_deep_permute(const struct bl_table_keys *keys, uint64_t word, uint64_t tweak)
-{
-    uint64_t p = (word ^ keys->deep_mask ^ tweak) * keys->deep_multipliers[0];
-
-    return (p ^ p >> 32) * keys->deep_multipliers[1];
-}
-
-static inline uint64_t bl_table_deep_tweak(const struct bl_table_keys *keys, uint64_t hi, unsigned length)
-{
-    uint64_t t = (hi + length) * keys->length_multiplier;
-
-    return t ^ t >> 31;
-}
-
-static inline uint32_t bl_table_deep_line(uint64_t permuted, uint32_t n_lines)
-{
-    return (uint32_t)((permuted >> 32) * n_lines >> 32);
-}
+#include "dataplane/table_layout_ipv6.h"
 
 #endif

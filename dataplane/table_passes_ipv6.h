@@ -114,26 +114,51 @@ static void add_jobs(const struct bl_table_view *view, struct jobs jobs[2], uint
     }
 }
 
-/* Length by length: all members that the filter allows it. @p masks: their entries of the filter. */
-static void deep_pass(const struct bl_table_view *view, uint64_t members, const uint16_t *masks,
+/* What the filter allows: by address, its far and its near entry. */
+struct masks {
+    uint16_t far[BL_TABLE_LOOKUP_BURST];
+    uint16_t near[BL_TABLE_LOOKUP_BURST];
+};
+
+/* Whose mask has the bit. */
+static inline uint64_t members_with(const uint16_t *masks, uint64_t members, unsigned bit)
+{
+    uint64_t who = 0;
+
+    while (members != 0) {
+        unsigned at = take_member(&members);
+
+        who |= (uint64_t)(masks[at] >> bit & 1) << at;
+    }
+    return who;
+}
+
+/* Length by length: all members that the filter allows it. */
+static void deep_pass(const struct bl_table_view *view, uint64_t members, const struct masks *masks,
                       const struct bl_ip6 *addresses, uint16_t *deep)
 {
     struct jobs jobs[2];
-    unsigned bits = 0;
+    unsigned far = 0;
+    unsigned near = 0;
 
     jobs[0].n = 0;
     jobs[1].n = 0;
-    for (uint64_t left = members; left != 0;)
-        bits |= masks[take_member(&left)];
-    for (; bits != 0; bits &= bits - 1) {
-        unsigned bit = (unsigned)__builtin_ctz(bits);
-        uint64_t who = 0;
+    for (uint64_t left = members; left != 0;) {
+        unsigned at = take_member(&left);
 
-        for (uint64_t left = members; left != 0;) {
-            unsigned at = take_member(&left);
+        far |= masks->far[at];
+        near |= masks->near[at];
+    }
+    for (; far != 0; far &= far - 1) {
+        unsigned bit = (unsigned)__builtin_ctz(far);
 
-            who |= (uint64_t)(masks[at] >> bit & 1) << at;
-        }
+        add_jobs(view, jobs, members_with(masks->far, members, bit), addresses, BL_TABLE_LAYOUT_SHORT_FIRST + bit,
+                 deep);
+    }
+    for (; near != 0; near &= near - 1) {
+        unsigned bit = (unsigned)__builtin_ctz(near);
+        uint64_t who = members_with(masks->near, members, bit);
+
         for (unsigned word = 0; word < 2; word++)
             for (uint64_t set = view->table->lengths[bit].words[word]; set != 0; set &= set - 1)
                 add_jobs(view, jobs, who, addresses, 64 * word + (unsigned)__builtin_ctzll(set) + 1, deep);
@@ -142,23 +167,46 @@ static void deep_pass(const struct bl_table_view *view, uint64_t members, const 
     do_jobs(view, &jobs[1], true, deep);
 }
 
+/* What the filter allows each address. @return who is allowed anything. */
+static inline uint64_t filter_pass(const struct bl_table_view *view, const struct bl_ip6 *addresses, unsigned n,
+                                   struct masks *masks)
+{
+    const struct bl_table_keys keys = view->table->keys;
+    uint64_t members = 0;
+    uint64_t gated = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        unsigned far = view->filter[bl_table_filter_far(&keys, addresses[i].hi, view->filter_bits)];
+
+        masks->far[i] = far & ((1u << BL_TABLE_LAYOUT_FILTER_GATE) - 1);
+        masks->near[i] = 0;
+        members |= (uint64_t)bl_table_is_some(far) << i;
+        gated |= (uint64_t)(far >> BL_TABLE_LAYOUT_FILTER_GATE) << i;
+    }
+    for (uint64_t left = gated; left != 0;)
+        __builtin_prefetch(
+            &view->filter[bl_table_filter_near(&keys, addresses[take_member(&left)].hi, view->filter_bits)]);
+    while (gated != 0) {
+        unsigned at = take_member(&gated);
+
+        masks->near[at] = view->filter[bl_table_filter_near(&keys, addresses[at].hi, view->filter_bits)];
+    }
+    return members;
+}
+
 static void lookup_ipv6(const struct bl_table_view *view, const struct bl_ip6 *addresses, uint8_t *classes, unsigned n)
 {
     uint32_t tops[BL_TABLE_LOOKUP_BURST] = {0};
-    uint16_t masks[BL_TABLE_LOOKUP_BURST];
+    struct masks masks;
     uint16_t deep[BL_TABLE_LOOKUP_BURST] = {0};
-    uint64_t with_deep = 0;
+    uint64_t with_deep = filter_pass(view, addresses, n, &masks);
 
     for (unsigned i = 0; i < n; i++)
         tops[i] = (uint32_t)(addresses[i].hi >> 32);
-    for (unsigned i = 0; i < n; i++) {
-        masks[i] = view->filter[bl_table_filter_slot(&view->table->keys, tops[i], view->filter_bits)];
-        with_deep |= (uint64_t)bl_table_is_some(masks[i]) << i;
-    }
     lookup_ranges(view, tops, classes, n);
     if (with_deep == 0)
         return;
-    deep_pass(view, with_deep, masks, addresses, deep);
+    deep_pass(view, with_deep, &masks, addresses, deep);
     while (with_deep != 0) {
         unsigned at = take_member(&with_deep);
 

@@ -81,11 +81,11 @@ struct bl_table_build {
     uint64_t n_short;
     uint64_t n_long;
     uint64_t n_rest;
-    uint64_t n_rest_left; /**< slots of the rest that are neither used nor empty */
-    uint32_t *n_filter;   /**< prefixes by filter entry and bit */
-    uint64_t n_filter_used;
+    uint64_t n_rest_left;      /**< slots of the rest that are neither used nor empty */
+    uint16_t *n_filter;        /**< prefixes by filter entry and bit */
+    uint64_t n_filter_used[2]; /**< entries that are not 0: far, near */
     uint32_t n_deep_lengths[129];
-    uint8_t length_bits[129]; /**< which bit of a filter's entry stands for a length */
+    uint8_t length_bits[129]; /**< which bit of a near entry stands for a length */
 };
 
 /* table_record.c */
