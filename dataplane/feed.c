@@ -291,15 +291,18 @@ static int acknowledge(struct bl_feed *feed)
 
 static int report(struct bl_feed *feed, uint64_t now_ms)
 {
+    const struct bl_sync_counter own[] = {{"reject_samples", feed->n_samples_sent},
+                                          {"reject_samples_unsent", feed->n_samples_lost}};
     struct bl_sync_report now = {0};
     struct bl_sync_frame frame;
 
+    _Static_assert(sizeof(own) / sizeof(own[0]) == BL_FEED_COUNTERS, "whoever fills the report leaves room for them");
     if (now_ms < feed->report_ms)
         return BL_OK;
     feed->report_ms = now_ms + REPORT_EVERY_MS;
     feed->options.fill_report(feed->options.context, &now);
-    now.counters[now.n_counters++] = (struct bl_sync_counter){"reject_samples", feed->n_samples_sent};
-    now.counters[now.n_counters++] = (struct bl_sync_counter){"reject_samples_unsent", feed->n_samples_lost};
+    for (unsigned i = 0; i < BL_FEED_COUNTERS; i++)
+        now.counters[now.n_counters++] = own[i];
     return send_frame(feed, bl_sync_codec_encode_report(&now, &frame), &frame);
 }
 

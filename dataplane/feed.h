@@ -15,6 +15,9 @@
 #include "dataplane/master.h"
 #include "dataplane/sync_codec.h"
 
+/** Counters that the feed adds to a report: fill_report leaves room for so many. */
+enum { BL_FEED_COUNTERS = 2 };
+
 struct bl_feed;
 
 struct bl_feed_options {

@@ -7,6 +7,14 @@
 
 #include <rte_telemetry.h>
 
+#include "dataplane/feed.h"
+
+enum {
+#define X(member) +1
+    N_WORKERS_OWN = 0 BL_COUNTERS_OWN(X)
+#undef X
+};
+
 /* DPDK's callbacks carry no context of ours, and its thread may call at any time: hence one pointer for the process, and
  * a lock so that it is not taken away during an answer. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -32,10 +40,29 @@ static void add_counter(struct bl_sync_report *out, const char *name, uint64_t v
     out->counters[out->n_counters++] = (struct bl_sync_counter){name, value};
 }
 
+/* Counted by the main core, or in more than one place. */
+static void add_main_core(const struct bl_report *report, uint64_t n_samples_lost, struct bl_sync_report *out)
+{
+    const struct bl_distribute_counts counts = bl_distribute_counts(report->distribute);
+    const struct bl_watch_counts *wan = &report->watch->counts[BL_SIDE_WAN];
+    const struct bl_watch_counts *lan = &report->watch->counts[BL_SIDE_LAN];
+    const struct bl_sync_counter counters[] = {
+        {"replica_mismatch", counts.n_mismatches}, {"replica_repair", counts.n_repairs},
+        {"reject_samples_lost", n_samples_lost},   {"wan_link_lost", wan->n_lost},
+        {"wan_taken_down", wan->n_taken_down},     {"lan_link_lost", lan->n_lost},
+        {"lan_taken_down", lan->n_taken_down},
+    };
+    enum { N = sizeof(counters) / sizeof(counters[0]) };
+
+    _Static_assert(BL_REASON_COUNT + N_WORKERS_OWN + N + BL_FEED_COUNTERS <= BL_SYNC_COUNTERS_MAX,
+                   "every counter has room in the report");
+    for (unsigned i = 0; i < N; i++)
+        add_counter(out, counters[i].name, counters[i].value);
+}
+
 void bl_report_fill(const struct bl_report *report, struct bl_sync_report *out)
 {
     const struct bl_held *held = bl_distribute_enforced(report->distribute);
-    struct bl_distribute_counts counts = bl_distribute_counts(report->distribute);
     uint64_t n_lost = 0;
 
     out->epoch = held->epoch;
@@ -59,13 +86,7 @@ void bl_report_fill(const struct bl_report *report, struct bl_sync_report *out)
 #define X(member) add_counter(out, #member, sum_counter(report, offsetof(struct bl_counters, member)));
     BL_COUNTERS_OWN(X)
 #undef X
-    add_counter(out, "replica_mismatch", counts.n_mismatches);
-    add_counter(out, "replica_repair", counts.n_repairs);
-    add_counter(out, "reject_samples_lost", n_lost);
-    add_counter(out, "wan_link_lost", report->watch->counts[BL_SIDE_WAN].n_lost);
-    add_counter(out, "wan_taken_down", report->watch->counts[BL_SIDE_WAN].n_taken_down);
-    add_counter(out, "lan_link_lost", report->watch->counts[BL_SIDE_LAN].n_lost);
-    add_counter(out, "lan_taken_down", report->watch->counts[BL_SIDE_LAN].n_taken_down);
+    add_main_core(report, n_lost, out);
 }
 
 static int answer_counters(const char *command, const char *parameters, struct rte_tel_data *out)

@@ -187,8 +187,10 @@ const struct bl_command bl_command_table[] = {
             "\n"
             "--follow survives a restart of the control plane, and ends with 0 when it is interrupted.\n"
             "\n"
-            "--json prints one object: rejects (of id, time_ms, source, source_port, destination, destination_port, "
-            "reason (a counter of `status`), denied_at (RCPT, MAIL, STARTTLS, other; empty: no 550), code, action, "
+            "--json prints one object: rejects (of id, time_ms, source, source_port, destination (empty: the packet "
+            "was "
+            "cut before it), destination_port, reason (a counter of `status`), denied_at (RCPT, MAIL, STARTTLS, other; "
+            "empty: no 550), code, action, "
             "listing, listing_source (empty: no longer listed so), dataplane, worker, weight (events that it stands "
             "for) and class_id) and exit_code. With --follow it prints each reject as an object of its own line.\n",
         .options = rejects_options,

@@ -57,9 +57,9 @@ enum bl_reason {
 /** The reason's verdict. Cost: fast path (an array). */
 enum bl_verdict bl_verdict_of(enum bl_reason reason);
 
-/** True for what ends a listed source's attempt: the 550, a drop or a reset that its class or a setting
- * asks for. False for what
- * comes before that, and for segments that are dropped for a fault of their own. */
+/** True for what ends a listed source's attempt: the 550, a drop or a reset that its class or a setting asks for, what is
+ * dropped whole because it can't be told apart (fragments, what can't be parsed). False for what comes before that, and
+ * for segments that are dropped for a fault of their own. */
 bool bl_verdict_is_final(unsigned reason);
 
 /** At which command the 550 was said. The values are the wire's (bounceline.v1.DeniedAt). */
