@@ -108,7 +108,7 @@ enum bl_sampler_budget bl_sampler_budget_of(unsigned reason);
 /** An event of a listed source: takes a sample if budget or reserve allow it, else counts it.
  * @param event reason, class_id, denied and time_ms; the rest is taken from @p packet, which has a family.
  * @param now_ticks of the buckets' clock. Threads: owning worker. Cost: fast path; some 5 ns without a sample, and a hash more
- * (20 ns and a line of memory) of a 550, drop or reset above the budget while the reserve has something left. */
+ * (30 ns and a line of memory) of a 550, drop or reset above the budget while the reserve has something left. */
 void bl_sampler_offer(struct bl_sampler *sampler, const struct bl_packet *packet, const struct bl_sample *event,
                       uint64_t now_ticks);
 
