@@ -38,7 +38,7 @@ enum {
     COMPARE_EVERY = 1000,
     COMMIT_OPERATIONS_MAX = 200,
     ENTRIES_LOW = 1000,
-    ENTRIES_HIGH = 24000,
+    ENTRIES_HIGH = 60000, /* enough that hosts get lines of their own */
     N_RANDOM_ADDRESSES = 1200,
     PROBES_MAX = 4 * COMPARE_EVERY + N_RANDOM_ADDRESSES,
     N_REAL_LOOKUPS = 100000,
