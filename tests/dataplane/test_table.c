@@ -228,7 +228,7 @@ START_TEST(validate_refuses_sizes_out_of_range)
         {.ipv4_units = 0},
         {.ipv4_units = BL_TABLE_LAYOUT_UNITS_MAX + 1},
         {.ipv4_units = 9, .options = 8},
-        {.ipv4_units = 9, .options = UINT32_MAX},
+        {.ipv4_units = 9, .options = UINT32_MAX, .filter_bits = 10},
         {.ipv4_units = 9, .host_lines = 1},
         {.ipv4_units = 9, .host_lines = BL_TABLE_LAYOUT_LINES_PLAIN - 1},
         {.ipv4_units = 9, .options = BL_TABLE_OPTION_PALETTE, .host_lines = BL_TABLE_LAYOUT_LINES_PALETTE - 1},
