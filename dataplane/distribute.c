@@ -146,18 +146,44 @@ void bl_distribute_free(struct bl_distribute *distribute)
     free(distribute);
 }
 
-int bl_distribute_start(struct bl_distribute *distribute, const struct bl_table *master)
+/* The state that was handed out last is now @p held with @p classes (taken; NULL: as before). */
+static void note_latest(struct bl_distribute *distribute, const struct bl_held *held, struct shared_classes *classes)
 {
+    distribute->latest = *held;
+    if (classes == NULL)
+        return;
+    drop_classes(distribute->latest_classes);
+    distribute->latest_classes = classes;
+}
+
+int bl_distribute_start(struct bl_distribute *distribute, const struct bl_table *master, const struct bl_class *classes,
+                        const struct bl_held *held)
+{
+    struct bl_table *copies[BL_DISTRIBUTE_WORKERS_MAX] = {NULL};
+    struct shared_classes *shared = share_classes(classes);
+    bool complete = shared != NULL;
+
+    for (unsigned i = 0; i < distribute->n_slots && complete; i++) {
+        copies[i] = copy_master(master, distribute->slots[i].worker->socket_id);
+        complete = copies[i] != NULL;
+    }
+    if (!complete) {
+        for (unsigned i = 0; i < distribute->n_slots; i++)
+            rte_free(copies[i]);
+        drop_classes(shared);
+        return BL_ENOMEM;
+    }
     for (unsigned i = 0; i < distribute->n_slots; i++) {
         struct slot *slot = &distribute->slots[i];
 
-        slot->worker->replica.table = copy_master(master, slot->worker->socket_id);
-        if (slot->worker->replica.table == NULL)
-            return BL_ENOMEM;
-        slot->classes = distribute->latest_classes;
+        slot->worker->replica.table = copies[i];
+        slot->classes = shared;
         slot->classes->n_users++;
-        slot->worker->replica.classes = slot->classes->classes;
+        slot->worker->replica.classes = shared->classes;
+        slot->held = *held;
     }
+    note_latest(distribute, held, shared);
+    distribute->enforced = *held;
     return BL_OK;
 }
 
@@ -219,16 +245,6 @@ static struct parcel *make_switch(const struct slot *slot, const struct bl_table
         return NULL;
     }
     return parcel;
-}
-
-/* The state that was handed out last is now @p held with @p classes (taken; NULL: as before). */
-static void note_latest(struct bl_distribute *distribute, const struct bl_held *held, struct shared_classes *classes)
-{
-    distribute->latest = *held;
-    if (classes == NULL)
-        return;
-    drop_classes(distribute->latest_classes);
-    distribute->latest_classes = classes;
 }
 
 int bl_distribute_switch(struct bl_distribute *distribute, const struct bl_table *master,

@@ -32,9 +32,11 @@ int bl_distribute_create(struct bl_distribute **out, struct bl_worker **workers,
 /** Frees everything, the replicas too. Threads: main core, after workers stopped. */
 void bl_distribute_free(struct bl_distribute *distribute);
 
-/** Gives each worker its first replica, a copy of @p master, and class table. Threads: before workers start.
- * @return 0 or BL_ENOMEM. */
-int bl_distribute_start(struct bl_distribute *distribute, const struct bl_table *master);
+/** Gives each worker its first replica, a copy of @p master, and a copy of @p classes (BL_CLASS_COUNT): @p held is what
+ * they enforce. Threads: before workers start. @return 0, or BL_ENOMEM: then no worker has one, and it may be tried again
+ * with a smaller one. */
+int bl_distribute_start(struct bl_distribute *distribute, const struct bl_table *master, const struct bl_class *classes,
+                        const struct bl_held *held);
 
 /** All workers go over to a copy of @p master and to @p classes (BL_CLASS_COUNT; copied). @return 0 or BL_ENOMEM: then
  * no worker will. */

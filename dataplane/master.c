@@ -11,6 +11,7 @@ enum gathering { GATHERING_NOTHING, GATHERING_SNAPSHOT, GATHERING_DELTA };
 
 struct bl_master {
     struct bl_distribute *distribute;
+    struct bl_keeper *keeper; /* NULL: nothing is kept */
     struct bl_siphash_key table_key;
     /* The committed state. build == NULL: nothing is held. */
     struct bl_table_build *build;
@@ -26,10 +27,67 @@ struct bl_master {
     struct bl_class coming_classes[BL_CLASS_COUNT];
 };
 
-int bl_master_create(struct bl_master **out, struct bl_distribute *distribute, struct bl_error_detail *detail)
+static int no_memory_for_workers(int error, struct bl_error_detail *detail)
+{
+    return bl_error_set(detail, error, "no memory for the workers' tables: raise dataplane.memory_mb");
+}
+
+static int start_empty(struct bl_master *master, struct bl_error_detail *detail)
+{
+    const struct bl_held none = {.epoch = 0};
+    struct bl_table_build *empty = NULL;
+    int error = bl_table_build_create(&empty, 0, &master->table_key, 0);
+
+    if (error == BL_OK)
+        error = bl_distribute_start(master->distribute, bl_table_build_master(empty), master->classes, &none);
+    bl_table_build_free(empty);
+    return error == BL_OK ? BL_OK : no_memory_for_workers(error, detail);
+}
+
+/* Builds the master of a file's entries. */
+static int load_entries(struct bl_master *master, const struct bl_table_file *table, struct bl_error_detail *detail)
+{
+    size_t n = bl_entries_count(&table->entries);
+    struct bl_table_patch *patch = NULL;
+    struct bl_table_entry entry;
+    struct bl_digest digest;
+    bool rebuilt;
+    int error = bl_table_build_create(&master->build, table->held.epoch, &master->table_key, n);
+
+    for (size_t i = 0; i < n && error == BL_OK; i++) {
+        bl_entries_get(&table->entries, i, &entry);
+        error = bl_table_build_set(master->build, &entry.prefix, entry.class_id);
+    }
+    if (error == BL_OK)
+        error = bl_table_build_commit(master->build, table->held.serial, &patch, &rebuilt);
+    bl_table_patch_free(patch);
+    if (error != BL_OK)
+        return bl_error_set(detail, error, "the table does not take its entries: %s", bl_error_text(error));
+    digest = bl_table_build_digest(master->build);
+    if (!bl_digest_equal(&digest, &table->held.digest))
+        return bl_error_set(detail, BL_EDIGEST, "the digest of its entries is %016llx%016llx: expected %016llx%016llx",
+                            (unsigned long long)digest.hi, (unsigned long long)digest.lo,
+                            (unsigned long long)table->held.digest.hi, (unsigned long long)table->held.digest.lo);
+    return BL_OK;
+}
+
+static int start_loaded(struct bl_master *master, const struct bl_table_file *table, struct bl_error_detail *detail)
+{
+    int error = load_entries(master, table, detail);
+
+    if (error != BL_OK)
+        return error;
+    master->held = table->held;
+    memcpy(master->classes, table->classes, sizeof(master->classes));
+    error =
+        bl_distribute_start(master->distribute, bl_table_build_master(master->build), master->classes, &master->held);
+    return error == BL_OK ? BL_OK : no_memory_for_workers(error, detail);
+}
+
+int bl_master_create(struct bl_master **out, struct bl_distribute *distribute, const struct bl_table_file *table,
+                     struct bl_error_detail *detail)
 {
     struct bl_master *master = calloc(1, sizeof(*master));
-    struct bl_table_build *empty = NULL;
     int error;
 
     if (master == NULL)
@@ -37,17 +95,18 @@ int bl_master_create(struct bl_master **out, struct bl_distribute *distribute, s
     master->distribute = distribute;
     error = bl_random_key(&master->table_key, detail);
     if (error == BL_OK)
-        error = bl_table_build_create(&empty, 0, &master->table_key, 0);
-    if (error == BL_OK)
-        error = bl_distribute_start(distribute, bl_table_build_master(empty));
-    if (empty != NULL)
-        bl_table_build_free(empty);
+        error = table != NULL ? start_loaded(master, table, detail) : start_empty(master, detail);
     if (error != BL_OK) {
         bl_master_free(master);
-        return bl_error_set(detail, error, "no memory for the workers' tables: raise dataplane.memory_mb");
+        return error;
     }
     *out = master;
     return BL_OK;
+}
+
+void bl_master_set_keeper(struct bl_master *master, struct bl_keeper *keeper)
+{
+    master->keeper = keeper;
 }
 
 void bl_master_forget(struct bl_master *master)
@@ -80,7 +139,7 @@ void bl_master_interrupt(struct bl_master *master)
     master->gathering = GATHERING_NOTHING;
 }
 
-static int set_entries(struct bl_table_build *build, const struct bl_sync_message *message,
+static int set_entries(struct bl_master *master, struct bl_table_build *build, const struct bl_sync_message *message,
                        struct bl_error_detail *detail)
 {
     enum { AT_ONCE = 256 };
@@ -98,6 +157,8 @@ static int set_entries(struct bl_table_build *build, const struct bl_sync_messag
         if (error != BL_OK)
             return bl_error_set(detail, error, "%s: the table does not take it: %s",
                                 bl_address_format_prefix(&entries[n_done].prefix, text), bl_error_text(error));
+        for (size_t at = 0; at < n; at++)
+            bl_keeper_note(master->keeper, &entries[at]);
     }
     return BL_OK;
 }
@@ -135,6 +196,9 @@ static struct bl_held describe(const struct bl_table_build *build, const struct 
 /* The new state is what the next delta starts from. */
 static void keep(struct bl_master *master, const struct bl_held *held)
 {
+    bool new_classes = master->gathering == GATHERING_SNAPSHOT || master->classes_changed;
+
+    bl_keeper_end(master->keeper, held, new_classes ? master->coming_classes : NULL);
     master->held = *held;
     master->gathering = GATHERING_NOTHING;
     memcpy(master->classes, master->coming_classes, sizeof(master->classes));
@@ -151,6 +215,7 @@ static int start_snapshot(struct bl_master *master, const struct bl_sync_message
     master->coming_epoch = message->epoch;
     master->coming_serial = message->serial;
     master->next_chunk = 0;
+    bl_keeper_begin(master->keeper, true);
     memset(master->coming_classes, 0, sizeof(master->coming_classes));
     return BL_OK;
 }
@@ -201,7 +266,7 @@ static int apply_snapshot(struct bl_master *master, const struct bl_sync_message
     if (error == BL_OK) {
         master->next_chunk++;
         set_classes(master, message);
-        error = set_entries(master->aside, message, detail);
+        error = set_entries(master, master->aside, message, detail);
     }
     if (error == BL_OK && message->last)
         error = end_snapshot(master, message, detail);
@@ -261,10 +326,11 @@ static int apply_delta(struct bl_master *master, const struct bl_sync_message *m
         master->gathering = GATHERING_DELTA;
         master->coming_serial = message->serial;
         master->classes_changed = false;
+        bl_keeper_begin(master->keeper, false);
         memcpy(master->coming_classes, master->classes, sizeof(master->classes));
     }
     set_classes(master, message);
-    error = set_entries(master->build, message, detail);
+    error = set_entries(master, master->build, message, detail);
     if (error == BL_OK && message->last)
         error = end_delta(master, message, detail);
     if (error != BL_OK)

@@ -11,12 +11,19 @@
 #include <stdbool.h>
 
 #include "dataplane/distribute.h"
+#include "dataplane/keeper.h"
 #include "dataplane/sync_codec.h"
 
 struct bl_master;
 
-/** Starts empty, and gives the workers an empty table. @p distribute is borrowed. @return 0, BL_ENOMEM or BL_EIO. */
-int bl_master_create(struct bl_master **out, struct bl_distribute *distribute, struct bl_error_detail *detail);
+/** Starts with the state that a table file holds, and the workers with it; with NULL empty, and the workers with an empty
+ * table. @p distribute is borrowed. @return 0; BL_EDIGEST (its digest is not that of its entries), BL_ENOMEM, BL_EFULL or
+ * BL_EIO: then nothing has started, and may be without the file. Threads: before workers start. */
+int bl_master_create(struct bl_master **out, struct bl_distribute *distribute, const struct bl_table_file *table,
+                     struct bl_error_detail *detail);
+
+/** Every change goes to @p keeper too (borrowed), from now on. */
+void bl_master_set_keeper(struct bl_master *master, struct bl_keeper *keeper);
 void bl_master_free(struct bl_master *master);
 
 /** Takes in a snapshot's chunk or a delta. @return 0, BL_EORDER (not what comes next), BL_EDIGEST, BL_EINVAL, BL_EFULL or

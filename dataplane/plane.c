@@ -18,6 +18,7 @@
 #include "dataplane/distribute.h"
 #include "dataplane/eal.h"
 #include "dataplane/feed.h"
+#include "dataplane/keeper.h"
 #include "dataplane/master.h"
 #include "dataplane/random.h"
 #include "dataplane/report.h"
@@ -28,6 +29,7 @@
 enum {
     CACHE_MAX = 256, /* buffers that a core keeps for itself */
     WAIT_IDLE_US = 20000,
+    KEEPER_TICK_MS = 1000,
     WAIT_UNDER_WAY_US = 50, /* a worker has something to acknowledge, and no event tells when it has */
 };
 
@@ -39,6 +41,7 @@ struct bl_plane {
     unsigned n_workers;
     struct bl_distribute *distribute;
     struct bl_master *master;
+    struct bl_keeper *keeper; /* NULL: no table file is kept */
     struct bl_feed *feed;
     struct bl_report report;
     struct bl_watch watch;
@@ -272,17 +275,70 @@ static size_t take_samples(void *context, struct bl_sync_sample *out, size_t max
     return n;
 }
 
+/* What is wrong with the file is told, and the start goes on without a list: a list that may be another one is worse. */
+static void read_table_file(const char *path, struct bl_table_file *table)
+{
+    struct bl_error_detail detail = {""};
+    int error = path[0] != '\0' ? bl_table_file_read(path, table, &detail) : BL_OK;
+
+    if (error == BL_ENOENT)
+        bl_say_line("table file %s; no list until the control plane sends one: everything passes", detail.text);
+    else if (error != BL_OK)
+        bl_say_line("table file %s; refused, no list until the control plane sends one: everything passes",
+                    detail.text);
+}
+
+/* The master and the workers' first replicas, of the table file if it can be. */
+static int create_master(struct bl_plane *plane, struct bl_table_file *table, struct bl_error_detail *detail)
+{
+    const char *path = plane->plan->settings->table_file;
+    struct bl_error_detail cause = {""};
+
+    read_table_file(path, table);
+    if (table->held.epoch == 0)
+        return bl_master_create(&plane->master, plane->distribute, NULL, detail);
+    if (bl_master_create(&plane->master, plane->distribute, table, &cause) == BL_OK) {
+        bl_say_line(
+            "table file %s: serves serial %llu, %llu IPv4 and %llu IPv6 prefixes, written at %llu (s since 1970)", path,
+            (unsigned long long)table->held.serial, (unsigned long long)table->held.n_ipv4,
+            (unsigned long long)table->held.n_ipv6, (unsigned long long)table->written_ms / 1000);
+        return BL_OK;
+    }
+    bl_say_line("table file %s: %.300s; refused, no list until the control plane sends one: everything passes", path,
+                cause.text);
+    bl_table_file_fini(table);
+    return bl_master_create(&plane->master, plane->distribute, NULL, detail);
+}
+
+static int create_keeper(struct bl_plane *plane, struct bl_table_file *table, struct bl_error_detail *detail)
+{
+    const struct bl_settings_dataplane *settings = plane->plan->settings;
+    const struct bl_keeper_options options = {settings->table_file, settings->table_file_s * 1000, KEEPER_TICK_MS};
+
+    if (settings->table_file[0] == '\0')
+        return BL_OK;
+    if (bl_keeper_create(&plane->keeper, &options, table) != BL_OK)
+        return bl_error_set(detail, BL_ENOMEM, "no memory or thread for dataplane.table_file");
+    bl_master_set_keeper(plane->master, plane->keeper);
+    return BL_OK;
+}
+
 static int create_tables(struct bl_plane *plane, struct bl_error_detail *detail)
 {
     const struct bl_settings_dataplane *settings = plane->plan->settings;
+    struct bl_table_file table = {.held = {.epoch = 0}};
     int error = bl_distribute_create(&plane->distribute, plane->workers, plane->n_workers);
 
     if (error != BL_OK)
         return bl_error_set(detail, error, "no memory for the workers' list");
-    error = bl_master_create(&plane->master, plane->distribute, detail);
+    error = create_master(plane, &table, detail);
+    if (error == BL_OK)
+        error = create_keeper(plane, &table, detail);
+    bl_table_file_fini(&table);
     if (error != BL_OK)
         return error;
-    plane->report = (struct bl_report){plane->workers, plane->n_workers, plane->distribute, &plane->watch};
+    plane->report =
+        (struct bl_report){plane->workers, plane->n_workers, plane->distribute, &plane->watch, plane->keeper};
     return bl_feed_create(
         &plane->feed,
         &(struct bl_feed_options){
@@ -401,6 +457,8 @@ void bl_plane_run(struct bl_plane *plane, const volatile sig_atomic_t *stop, con
         bl_watch_poll(&plane->watch, now_ms);
     }
     bl_say_line("stopping");
+    /* While the workers go on: nobody waits for this disk. */
+    bl_keeper_stop(plane->keeper);
 }
 
 static void free_worker(struct bl_worker *worker)
@@ -422,6 +480,7 @@ void bl_plane_free(struct bl_plane *plane)
     bl_report_unregister();
     bl_feed_free(plane->feed);
     bl_master_free(plane->master);
+    bl_keeper_free(plane->keeper);
     bl_distribute_free(plane->distribute);
     bl_watch_fini(&plane->watch);
     for (int side = 0; side < BL_SIDE_COUNT; side++)

@@ -44,13 +44,15 @@ static void add_counter(struct bl_sync_report *out, const char *name, uint64_t v
 static void add_main_core(const struct bl_report *report, uint64_t n_samples_lost, struct bl_sync_report *out)
 {
     const struct bl_distribute_counts counts = bl_distribute_counts(report->distribute);
+    const struct bl_keeper_counts kept = bl_keeper_counts(report->keeper);
     const struct bl_watch_counts *wan = &report->watch->counts[BL_SIDE_WAN];
     const struct bl_watch_counts *lan = &report->watch->counts[BL_SIDE_LAN];
     const struct bl_sync_counter counters[] = {
         {"replica_mismatch", counts.n_mismatches}, {"replica_repair", counts.n_repairs},
         {"reject_samples_lost", n_samples_lost},   {"wan_link_lost", wan->n_lost},
         {"wan_taken_down", wan->n_taken_down},     {"lan_link_lost", lan->n_lost},
-        {"lan_taken_down", lan->n_taken_down},
+        {"lan_taken_down", lan->n_taken_down},     {"table_file_written", kept.n_writes},
+        {"table_file_failed", kept.n_failures},
     };
     enum { N = sizeof(counters) / sizeof(counters[0]) };
 

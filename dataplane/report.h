@@ -5,6 +5,7 @@
 #define BL_REPORT_H
 
 #include "dataplane/distribute.h"
+#include "dataplane/keeper.h"
 #include "dataplane/sync_codec.h"
 #include "dataplane/watch.h"
 #include "dataplane/worker.h"
@@ -15,6 +16,7 @@ struct bl_report {
     unsigned n_workers;
     const struct bl_distribute *distribute;
     const struct bl_watch *watch;
+    const struct bl_keeper *keeper; /**< NULL: there is none */
 };
 
 /** Threads: main core only. Cost: control path. */

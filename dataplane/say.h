@@ -1,8 +1,9 @@
 /** @file say.h
  * What the data plane tells its operator: one line on standard error at start, at a change of a link or of the sync
- * connection, and at a refusal. Nothing is said per packet. The peer's bytes are never in a line unescaped.
+ * connection, at a refusal, and when the table file can't be written. Nothing is said per packet. The peer's bytes are
+ * never in a line unescaped.
  *
- * Threads: main core only. Cost: control path. */
+ * Threads: any (nothing is shared, a line is one write); never a worker. Cost: control path. */
 #ifndef BL_SAY_H
 #define BL_SAY_H
 

@@ -14,6 +14,7 @@ dataplane:
   hugepages: ${3:-auto}
   hostname: mx.example.org
   sync_socket: $1/sync.sock
+  table_file: ""
 controlplane:
   socket: $1/control.sock
   sync_socket: $1/sync.sock

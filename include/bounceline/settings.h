@@ -61,6 +61,8 @@ struct bl_settings_dataplane {
     enum bl_established established;            /**< of connections that were open before the listing */
     char cookie_key_file[BL_SETTINGS_TEXT_MAX]; /**< 16 bytes; empty: from getrandom at each start */
     char ticket_key_file[BL_SETTINGS_TEXT_MAX]; /**< 16 bytes, shared with the portal; empty: no tickets */
+    char table_file[BL_SETTINGS_TEXT_MAX];      /**< what a start without a control plane serves from; empty: none */
+    uint32_t table_file_s;                      /**< least time between two writes of it */
     uint32_t answers_per_s;                     /**< each worker, as the next three; 0: no limit */
     uint32_t established_per_s;
     uint32_t resets_per_s;

@@ -7,9 +7,11 @@ static struct bl_class classes[BL_CLASS_COUNT];
 
 static void start(void)
 {
+    const struct bl_held none = {.epoch = 0};
+
     plane_start();
     build = fixture_create();
-    ck_assert_int_eq(bl_distribute_start(plane_distribute, bl_table_build_master(build)), BL_OK);
+    ck_assert_int_eq(bl_distribute_start(plane_distribute, bl_table_build_master(build), classes, &none), BL_OK);
     classes[1].code = 606;
     classes[2].code = 607;
 }

@@ -21,6 +21,7 @@ SETTINGS = """dataplane:
   lan: "net_pcap_lan,rx_pcap={0}/in.pcap,tx_pcap={0}/lan.pcap"
   hostname: mx.example.org
   sync_socket: {0}/nobody.sock
+  table_file: ""
   hugepages: off
 """
 

@@ -22,6 +22,7 @@ SETTINGS = """dataplane:
   lan: replaced
   hostname: mx.example.org
   sync_socket: {0}/sync.sock
+  table_file: ""
   hugepages: off
   memory_mb: 128
 controlplane:

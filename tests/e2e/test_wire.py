@@ -40,6 +40,7 @@ SETTINGS = """dataplane:
   lan: "net_pcap_lan,rx_pcap={0}/lan.in,tx_pcap={0}/lan.out"
   hostname: mx.example.org
   sync_socket: {0}/sync.sock
+  table_file: ""
   hugepages: off
   memory_mb: 256
   frame_bytes: 9216
