@@ -1,8 +1,5 @@
-/* Hands patches, class tables and blocks to the workers; see distribute.h.
- *
- * A patch and a class table are shared by all workers and counted: one reference a message that carries them, and one
- * a worker that still uses the class table. Only the main core counts, so that no atomic is needed. A replica's block
- * is one worker's own, and comes back in the message that replaced it. */
+/* Hands patches, class tables, blocks and repairs to the workers; see distribute.h. What a parcel brought is freed when
+ * it was collected; a replica's block, and its sums, come back in the one that replaced them. */
 #include "dataplane/distribute.h"
 
 #include <stdlib.h>
@@ -10,6 +7,8 @@
 
 #include <rte_malloc.h>
 
+#include "dataplane/parcel.h"
+#include "dataplane/scrub.h"
 #include "dataplane/table_build.h"
 
 enum {
@@ -18,32 +17,15 @@ enum {
     COMPARE_STEP_BYTES = 256 << 10, /* of the master, between two looks at the socket */
 };
 
-struct shared_patch {
-    unsigned n_users;
-    struct bl_table_patch *patch;
-};
-
-struct shared_classes {
-    unsigned n_users;
-    struct bl_class classes[BL_CLASS_COUNT];
-};
-
-/* A message as this file sends it; `message` first, so that one is the other. */
-struct parcel {
-    struct bl_message message;
-    struct shared_patch *patch;
-    struct shared_classes *classes;
-};
-
 struct slot {
     struct bl_worker *worker;
-    struct shared_classes *classes; /* that the worker uses now */
+    struct bl_parcel_classes *classes; /* that the worker uses now */
     struct bl_held held;
     bool broken; /* a patch did not fit; a copy is on its way, or there was no master to copy */
     bool repairing;
     uint64_t check_serial;
     uint64_t check_sum;
-    bool checked; /* in this round */
+    const struct bl_replica_sums *sums; /* of this round; NULL: not yet */
 };
 
 struct bl_distribute {
@@ -51,7 +33,7 @@ struct bl_distribute {
     struct slot *slots;
     struct bl_held enforced;
     struct bl_held latest; /* handed out last */
-    struct shared_classes *latest_classes;
+    struct bl_parcel_classes *latest_classes;
     struct bl_distribute_counts counts;
     /* The round of comparing that is under way. */
     uint64_t round;
@@ -60,61 +42,18 @@ struct bl_distribute {
     uint64_t compare_next_ms;
     uint64_t compare_serial; /* what the round is about */
     struct bl_replica_check master_check;
+    struct bl_replica_sums *master_sums;
 };
-
-static void drop_patch(struct shared_patch *shared)
-{
-    if (shared == NULL || --shared->n_users > 0)
-        return;
-    bl_table_patch_free(shared->patch);
-    free(shared);
-}
-
-static void drop_classes(struct shared_classes *shared)
-{
-    if (shared == NULL || --shared->n_users > 0)
-        return;
-    free(shared);
-}
-
-static struct shared_classes *share_classes(const struct bl_class *classes)
-{
-    struct shared_classes *shared = calloc(1, sizeof(*shared));
-
-    if (shared == NULL)
-        return NULL;
-    shared->n_users = 1;
-    if (classes != NULL)
-        memcpy(shared->classes, classes, sizeof(shared->classes));
-    return shared;
-}
-
-static struct bl_table *copy_master(const struct bl_table *master, int socket_id)
-{
-    size_t size = bl_table_size(master);
-    struct bl_table *copy = rte_malloc_socket("bl_replica", size, BL_TABLE_ALIGN, socket_id);
-
-    if (copy != NULL)
-        memcpy(copy, master, size);
-    return copy;
-}
-
-static void free_parcel(struct parcel *parcel)
-{
-    drop_patch(parcel->patch);
-    drop_classes(parcel->classes);
-    rte_free(parcel->message.table);
-    free(parcel);
-}
 
 int bl_distribute_create(struct bl_distribute **out, struct bl_worker **workers, unsigned n_workers)
 {
+    static const struct bl_class none[BL_CLASS_COUNT];
     struct bl_distribute *distribute = calloc(1, sizeof(*distribute));
 
     if (distribute == NULL)
         return BL_ENOMEM;
     distribute->slots = calloc(n_workers, sizeof(*distribute->slots));
-    distribute->latest_classes = share_classes(NULL);
+    distribute->latest_classes = bl_parcel_share_classes(none);
     if (distribute->slots == NULL || distribute->latest_classes == NULL) {
         bl_distribute_free(distribute);
         return BL_ENOMEM;
@@ -135,24 +74,27 @@ void bl_distribute_free(struct bl_distribute *distribute)
         struct bl_message *message;
 
         while ((message = bl_mailbox_take_back(&slot->worker->mailbox)) != NULL)
-            free_parcel((struct parcel *)message);
+            bl_parcel_free((struct bl_parcel *)message);
         rte_free(slot->worker->replica.table);
+        free(slot->worker->replica.sums);
         slot->worker->replica.table = NULL;
+        slot->worker->replica.sums = NULL;
         slot->worker->replica.classes = NULL;
-        drop_classes(slot->classes);
+        bl_parcel_drop_classes(slot->classes);
     }
-    drop_classes(distribute->latest_classes);
+    bl_parcel_drop_classes(distribute->latest_classes);
+    free(distribute->master_sums);
     free(distribute->slots);
     free(distribute);
 }
 
 /* The state that was handed out last is now @p held with @p classes (taken; NULL: as before). */
-static void note_latest(struct bl_distribute *distribute, const struct bl_held *held, struct shared_classes *classes)
+static void note_latest(struct bl_distribute *distribute, const struct bl_held *held, struct bl_parcel_classes *classes)
 {
     distribute->latest = *held;
     if (classes == NULL)
         return;
-    drop_classes(distribute->latest_classes);
+    bl_parcel_drop_classes(distribute->latest_classes);
     distribute->latest_classes = classes;
 }
 
@@ -160,23 +102,24 @@ int bl_distribute_start(struct bl_distribute *distribute, const struct bl_table 
                         const struct bl_held *held)
 {
     struct bl_table *copies[BL_DISTRIBUTE_WORKERS_MAX] = {NULL};
-    struct shared_classes *shared = share_classes(classes);
+    struct bl_parcel_classes *shared = bl_parcel_share_classes(classes);
     bool complete = shared != NULL;
 
     for (unsigned i = 0; i < distribute->n_slots && complete; i++) {
-        copies[i] = copy_master(master, distribute->slots[i].worker->socket_id);
+        copies[i] = bl_parcel_copy_master(master, distribute->slots[i].worker->socket_id);
         complete = copies[i] != NULL;
     }
     if (!complete) {
         for (unsigned i = 0; i < distribute->n_slots; i++)
             rte_free(copies[i]);
-        drop_classes(shared);
+        bl_parcel_drop_classes(shared);
         return BL_ENOMEM;
     }
     for (unsigned i = 0; i < distribute->n_slots; i++) {
         struct slot *slot = &distribute->slots[i];
 
         slot->worker->replica.table = copies[i];
+        slot->worker->replica.table_bytes = bl_table_size(master);
         slot->classes = shared;
         slot->classes->n_users++;
         slot->worker->replica.classes = shared->classes;
@@ -193,30 +136,8 @@ static void abandon_comparison(struct bl_distribute *distribute)
     distribute->comparing = false;
 }
 
-static struct parcel *make_parcel(enum bl_message_kind kind, const struct bl_held *held, struct shared_patch *patch,
-                                  struct shared_classes *classes)
-{
-    struct parcel *parcel = calloc(1, sizeof(*parcel));
-
-    if (parcel == NULL)
-        return NULL;
-    parcel->message.kind = kind;
-    parcel->message.held = *held;
-    parcel->patch = patch;
-    parcel->classes = classes;
-    if (patch != NULL) {
-        patch->n_users++;
-        parcel->message.patch = patch->patch;
-    }
-    if (classes != NULL) {
-        classes->n_users++;
-        parcel->message.classes = classes->classes;
-    }
-    return parcel;
-}
-
 /* Sends one parcel a worker, or frees them all when one is missing. */
-static int send_all(struct bl_distribute *distribute, struct parcel **parcels)
+static int send_all(struct bl_distribute *distribute, struct bl_parcel **parcels)
 {
     int error = BL_OK;
 
@@ -227,40 +148,25 @@ static int send_all(struct bl_distribute *distribute, struct parcel **parcels)
         if (error == BL_OK)
             bl_mailbox_send(&distribute->slots[i].worker->mailbox, &parcels[i]->message);
         else if (parcels[i] != NULL)
-            free_parcel(parcels[i]);
+            bl_parcel_free(parcels[i]);
     }
     return error;
-}
-
-static struct parcel *make_switch(const struct slot *slot, const struct bl_table *master, const struct bl_held *held,
-                                  struct shared_classes *classes)
-{
-    struct parcel *parcel = make_parcel(BL_MESSAGE_SWITCH, held, NULL, classes);
-
-    if (parcel == NULL)
-        return NULL;
-    parcel->message.table = copy_master(master, slot->worker->socket_id);
-    if (parcel->message.table == NULL) {
-        free_parcel(parcel);
-        return NULL;
-    }
-    return parcel;
 }
 
 int bl_distribute_switch(struct bl_distribute *distribute, const struct bl_table *master,
                          const struct bl_class *classes, const struct bl_held *held)
 {
-    struct parcel *parcels[BL_DISTRIBUTE_WORKERS_MAX] = {NULL};
-    struct shared_classes *shared = share_classes(classes);
+    struct bl_parcel *parcels[BL_DISTRIBUTE_WORKERS_MAX] = {NULL};
+    struct bl_parcel_classes *shared = bl_parcel_share_classes(classes);
     int error;
 
     if (shared == NULL)
         return BL_ENOMEM;
     for (unsigned i = 0; i < distribute->n_slots; i++)
-        parcels[i] = make_switch(&distribute->slots[i], master, held, shared);
+        parcels[i] = bl_parcel_create_switch(held, master, distribute->slots[i].worker->socket_id, shared);
     error = send_all(distribute, parcels);
     if (error != BL_OK) {
-        drop_classes(shared);
+        bl_parcel_drop_classes(shared);
         return error;
     }
     for (unsigned i = 0; i < distribute->n_slots; i++) {
@@ -276,26 +182,26 @@ int bl_distribute_switch(struct bl_distribute *distribute, const struct bl_table
 int bl_distribute_patch(struct bl_distribute *distribute, struct bl_table_patch *patch, const struct bl_class *classes,
                         const struct bl_held *held)
 {
-    struct parcel *parcels[BL_DISTRIBUTE_WORKERS_MAX] = {NULL};
-    struct shared_patch *shared = calloc(1, sizeof(*shared));
-    struct shared_classes *shared_classes = NULL;
+    struct bl_parcel *parcels[BL_DISTRIBUTE_WORKERS_MAX] = {NULL};
+    struct bl_parcel_patch *shared = calloc(1, sizeof(*shared));
+    struct bl_parcel_classes *shared_classes = NULL;
     int error = BL_ENOMEM;
 
     if (shared == NULL) {
         bl_table_patch_free(patch);
         return BL_ENOMEM;
     }
-    *shared = (struct shared_patch){.n_users = 1, .patch = patch};
+    *shared = (struct bl_parcel_patch){.n_users = 1, .patch = patch};
     if (classes != NULL)
-        shared_classes = share_classes(classes);
+        shared_classes = bl_parcel_share_classes(classes);
     if (classes == NULL || shared_classes != NULL) {
         for (unsigned i = 0; i < distribute->n_slots; i++)
-            parcels[i] = make_parcel(BL_MESSAGE_PATCH, held, shared, shared_classes);
+            parcels[i] = bl_parcel_create_patch(held, shared, shared_classes);
         error = send_all(distribute, parcels);
     }
-    drop_patch(shared);
+    bl_parcel_drop_patch(shared);
     if (error != BL_OK) {
-        drop_classes(shared_classes);
+        bl_parcel_drop_classes(shared_classes);
         return error;
     }
     note_latest(distribute, held, shared_classes);
@@ -305,11 +211,11 @@ int bl_distribute_patch(struct bl_distribute *distribute, struct bl_table_patch 
 /* One worker gets a copy of the master. Without a master or memory it stays as it is, and the next poll tries again. */
 static void repair(struct bl_distribute *distribute, struct slot *slot, const struct bl_table *master)
 {
-    struct parcel *parcel;
+    struct bl_parcel *parcel;
 
     if (master == NULL)
         return;
-    parcel = make_switch(slot, master, &distribute->latest, distribute->latest_classes);
+    parcel = bl_parcel_create_switch(&distribute->latest, master, slot->worker->socket_id, distribute->latest_classes);
     if (parcel == NULL)
         return;
     slot->broken = false;
@@ -319,7 +225,7 @@ static void repair(struct bl_distribute *distribute, struct slot *slot, const st
     bl_mailbox_send(&slot->worker->mailbox, &parcel->message);
 }
 
-static void collect(struct slot *slot, struct parcel *parcel)
+static void collect(struct slot *slot, struct bl_parcel *parcel)
 {
     struct bl_message *message = &parcel->message;
 
@@ -330,11 +236,11 @@ static void collect(struct slot *slot, struct parcel *parcel)
     else if (message->kind != BL_MESSAGE_CHECK)
         slot->held = message->held;
     if (parcel->classes != NULL) {
-        drop_classes(slot->classes);
+        bl_parcel_drop_classes(slot->classes);
         slot->classes = parcel->classes;
         parcel->classes = NULL;
     }
-    free_parcel(parcel);
+    bl_parcel_free(parcel);
 }
 
 static void note_enforced(struct bl_distribute *distribute)
@@ -359,7 +265,7 @@ void bl_distribute_poll(struct bl_distribute *distribute, const struct bl_table 
         struct bl_message *message;
 
         while ((message = bl_mailbox_collect(&slot->worker->mailbox)) != NULL)
-            collect(slot, (struct parcel *)message);
+            collect(slot, (struct bl_parcel *)message);
         if (slot->broken)
             repair(distribute, slot, master);
         bl_mailbox_flush(&slot->worker->mailbox);
@@ -367,19 +273,33 @@ void bl_distribute_poll(struct bl_distribute *distribute, const struct bl_table 
     note_enforced(distribute);
 }
 
-/* Asks all workers for a checksum, when all are up to date. */
-static void start_comparison(struct bl_distribute *distribute, uint64_t now_ms)
+/* True when every worker has the latest state, in a block of the master's size. */
+static bool are_equal(const struct bl_distribute *distribute)
 {
-    const struct bl_held none = {0};
-    struct parcel *parcels[BL_DISTRIBUTE_WORKERS_MAX] = {NULL};
+    for (unsigned i = 0; i < distribute->n_slots; i++) {
+        const struct slot *slot = &distribute->slots[i];
+
+        if (slot->broken || slot->repairing || slot->held.epoch != distribute->latest.epoch ||
+            slot->held.serial != distribute->latest.serial)
+            return false;
+    }
+    return bl_distribute_waiting(distribute) == 0;
+}
+
+/* Asks all workers for checksums. */
+static void start_comparison(struct bl_distribute *distribute, const struct bl_table *master, uint64_t now_ms)
+{
+    struct bl_parcel *parcels[BL_DISTRIBUTE_WORKERS_MAX] = {NULL};
 
     distribute->compare_next_ms = now_ms + COMPARE_EVERY_MS;
+    free(distribute->master_sums);
+    distribute->master_sums = bl_replica_create_sums(bl_table_size(master));
+    if (distribute->master_sums == NULL)
+        return;
     distribute->round++;
     for (unsigned i = 0; i < distribute->n_slots; i++) {
-        distribute->slots[i].checked = false;
-        parcels[i] = make_parcel(BL_MESSAGE_CHECK, &none, NULL, NULL);
-        if (parcels[i] != NULL)
-            parcels[i]->message.round = distribute->round;
+        distribute->slots[i].sums = NULL;
+        parcels[i] = bl_parcel_create_check(distribute->round, master);
     }
     if (send_all(distribute, parcels) != BL_OK)
         return;
@@ -397,44 +317,48 @@ static bool gather(struct bl_distribute *distribute)
     for (unsigned i = 0; i < distribute->n_slots; i++) {
         struct slot *slot = &distribute->slots[i];
 
-        if (!slot->checked)
-            slot->checked = bl_replica_check_result(&slot->worker->replica, distribute->round, &slot->check_serial,
-                                                    &slot->check_sum);
-        complete = complete && slot->checked;
+        if (slot->sums == NULL) {
+            slot->sums = bl_replica_check_result(&slot->worker->replica, distribute->round, &slot->check_serial);
+            if (slot->sums != NULL)
+                slot->check_sum = bl_scrub_total(slot->sums);
+        }
+        complete = complete && slot->sums != NULL;
     }
     return complete;
 }
 
-/* Everybody has answered. One that was being repaired may have answered for another serial: the next round compares it.
- * @return true when the master is the one that differs from all. */
-static bool judge(struct bl_distribute *distribute, const struct bl_table *master)
+/* Everybody has answered. No replica is behind or has another block: the round began when all had the latest state,
+ * and a patch, a switch or a whole copy since would have ended it. @return true when the master can't be believed. */
+static bool judge(struct bl_distribute *distribute, const struct bl_table *master, uint64_t now_ms)
 {
-    unsigned n_same = 0, n_others = 0;
+    const struct bl_replica_sums *sums[BL_DISTRIBUTE_WORKERS_MAX];
+    struct bl_scrub_findings findings;
 
-    for (unsigned i = 0; i < distribute->n_slots; i++) {
-        const struct slot *slot = &distribute->slots[i];
-
-        if (slot->check_serial != distribute->compare_serial)
-            return false;
-        n_same += slot->check_sum == distribute->master_check.sum;
-        n_others += slot->check_sum == distribute->slots[0].check_sum;
-    }
-    if (n_same == distribute->n_slots)
-        return false;
-    distribute->counts.n_mismatches += distribute->n_slots - n_same;
-    if (n_same == 0 && n_others == distribute->n_slots && distribute->n_slots > 1)
-        return true;
     for (unsigned i = 0; i < distribute->n_slots; i++)
-        if (distribute->slots[i].check_sum != distribute->master_check.sum)
-            repair(distribute, &distribute->slots[i], master);
+        sums[i] = distribute->slots[i].sums;
+    bl_scrub_judge(distribute->master_sums, sums, distribute->n_slots, &findings);
+    distribute->counts.n_mismatches += findings.n;
+    if (findings.master_doubted)
+        return true;
+    for (unsigned i = 0; i < findings.n; i++) {
+        struct bl_worker *worker = distribute->slots[findings.at[i].replica].worker;
+        struct bl_parcel *parcel = bl_parcel_create_repair(&distribute->latest, master, findings.at[i].region);
+
+        if (parcel == NULL)
+            break; /* the next round tries again */
+        distribute->counts.n_repairs++;
+        bl_mailbox_send(&worker->mailbox, &parcel->message);
+    }
+    if (findings.n > 0)
+        distribute->compare_next_ms = now_ms + COMPARE_RETRY_MS;
     return false;
 }
 
 bool bl_distribute_compare(struct bl_distribute *distribute, const struct bl_table *master, uint64_t now_ms)
 {
     if (!distribute->comparing) {
-        if (now_ms >= distribute->compare_next_ms && bl_distribute_waiting(distribute) == 0)
-            start_comparison(distribute, now_ms);
+        if (now_ms >= distribute->compare_next_ms && are_equal(distribute))
+            start_comparison(distribute, master, now_ms);
         return false;
     }
     if (distribute->latest.serial != distribute->compare_serial) {
@@ -443,13 +367,14 @@ bool bl_distribute_compare(struct bl_distribute *distribute, const struct bl_tab
         return false;
     }
     if (!distribute->master_summed) {
-        distribute->master_summed = bl_replica_check_table(master, &distribute->master_check, COMPARE_STEP_BYTES);
+        distribute->master_summed =
+            bl_replica_check_table(master, &distribute->master_check, distribute->master_sums, COMPARE_STEP_BYTES);
         return false;
     }
     if (!gather(distribute))
         return false;
     distribute->comparing = false;
-    return judge(distribute, master);
+    return judge(distribute, master, now_ms);
 }
 
 const struct bl_held *bl_distribute_enforced(const struct bl_distribute *distribute)

@@ -4,7 +4,8 @@
  *
  * Owns every replica's block, patch and class table from the moment that they are handed in until the last worker is
  * done with them. Nothing is ever lost: a full mailbox keeps its messages and is tried again. Replicas are compared
- * with the master at equal serial every now and then; one that differs is counted and replaced by a copy.
+ * with the master at equal serial every now and then, region by region; one that differs is counted, and gets the
+ * master's bytes of that region (scrub.h).
  * Threads: main core only. */
 #ifndef BL_DISTRIBUTE_H
 #define BL_DISTRIBUTE_H
@@ -22,8 +23,8 @@ enum { BL_DISTRIBUTE_WAITING_MAX = 256, BL_DISTRIBUTE_WORKERS_MAX = 64 };
 struct bl_distribute;
 
 struct bl_distribute_counts {
-    uint64_t n_mismatches; /**< replicas that differed from the master */
-    uint64_t n_repairs;    /**< replicas that were replaced, also after a patch that did not fit */
+    uint64_t n_mismatches; /**< regions of replicas that differed from the master's */
+    uint64_t n_repairs;    /**< those that were copied from it, and whole replicas after a patch that did not fit */
 };
 
 /** Takes note of the workers (borrowed). Each has a mailbox. @return 0 or BL_ENOMEM. */
@@ -53,8 +54,8 @@ int bl_distribute_patch(struct bl_distribute *distribute, struct bl_table_patch 
 void bl_distribute_poll(struct bl_distribute *distribute, const struct bl_table *master);
 
 /** Goes on comparing the replicas with the master, a step at a time; an update that comes in between ends the round.
- * @p master as it was handed out last, without changes since. @return true when the master itself must be wrong: all replicas agree on
- * something else. */
+ * @p master as it was handed out last, without changes since. @return true when the master can't be
+ * believed, because as many have something else: only a snapshot makes it right. */
 bool bl_distribute_compare(struct bl_distribute *distribute, const struct bl_table *master, uint64_t now_ms);
 
 /** What every worker enforces: the least of theirs. While workers are between two epochs it stays as it was. */

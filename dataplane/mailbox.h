@@ -11,6 +11,7 @@
 #define BL_MAILBOX_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <rte_ring.h>
@@ -24,7 +25,9 @@ enum { BL_MAILBOX_RING = 64 };
 enum bl_message_kind {
     BL_MESSAGE_PATCH,  /**< apply `patch`; use `classes` from now on when it is not NULL */
     BL_MESSAGE_SWITCH, /**< use `table` and `classes`; put the old block into `table` */
-    BL_MESSAGE_CHECK,  /**< compute the replica's checksum when there is time, publish it under `round` */
+    BL_MESSAGE_CHECK,  /**< sum up the replica's regions into `sums` when there is time, publish under `round`; put the
+                            sums of before into `sums` */
+    BL_MESSAGE_REPAIR, /**< copy `bytes` to `offset` of the replica */
 };
 
 /** What a replica holds once a message is done; the worker does not look at it. */
@@ -36,15 +39,21 @@ struct bl_held {
     uint64_t n_ipv6;
 };
 
+struct bl_replica_sums;
+
 struct bl_message {
     struct bl_message *next; /**< main core's */
     enum bl_message_kind kind;
-    bool failed; /**< set by the worker: the patch does not fit its replica */
+    bool failed; /**< set by the worker: the patch or repair does not fit its replica */
     struct bl_held held;
     const struct bl_table_patch *patch;
     const struct bl_class *classes; /**< BL_CLASS_COUNT */
     struct bl_table *table;
+    struct bl_replica_sums *sums;
     uint64_t round;
+    const uint8_t *bytes;
+    size_t offset;
+    size_t n_bytes; /**< of `bytes`, or of `table` */
 };
 
 struct bl_mailbox {

@@ -1,6 +1,7 @@
 /* Replicas follow the master: in order, in steps, whatever the workers' pace; the least of them is what is enforced; a
- * damaged one is found and replaced; nothing leaks. */
+ * damaged one is found and repaired, no more than what is damaged; nothing leaks. */
 #include "dataplane/plane_fixture.h"
+#include "dataplane/scrub.h"
 
 static struct bl_table_build *build;
 static struct bl_class classes[BL_CLASS_COUNT];
@@ -202,17 +203,188 @@ static bool compare(uint64_t now_ms)
     return master_wrong;
 }
 
-static void damage(const struct bl_table *table)
+static void damage_at(const struct bl_table *table, size_t offset)
 {
     union {
         const struct bl_table *in;
         uint8_t *out;
     } bytes = {table};
 
-    bytes.out[bl_table_size(table) / 2] ^= 0x10;
+    bytes.out[offset] ^= 0x10;
 }
 
-START_TEST(a_damaged_replica_is_found_and_replaced)
+static void damage(const struct bl_table *table)
+{
+    damage_at(table, bl_table_size(table) / 2);
+}
+
+/* A table of several regions. @return how many. */
+static size_t hand_out_many(uint64_t serial)
+{
+    for (uint32_t i = 0; i < 20000; i++) {
+        struct bl_prefix prefix = fixture_prefix_ip4(i * 2654435761u, 32);
+
+        if (bl_table_build_set(build, &prefix, 1) != BL_OK)
+            ck_abort_msg("entry %u", i);
+    }
+    hand_out(serial, NULL);
+    plane_settle(master());
+    return bl_table_size(master()) / BL_REPLICA_REGION_BYTES;
+}
+
+START_TEST(only_the_damaged_region_is_copied)
+{
+    size_t n_regions = hand_out_many(1);
+    struct bl_table *before[PLANE_WORKERS];
+    unsigned n_turns = 0;
+
+    ck_assert_uint_ge(n_regions, 2);
+    for (unsigned i = 0; i < PLANE_WORKERS; i++)
+        before[i] = plane_workers[i]->replica.table;
+    damage_at(before[1], n_regions * BL_REPLICA_REGION_BYTES - 1);
+    /* To where it is judged; what is damaged after that is not known yet. */
+    bl_distribute_compare(plane_distribute, master(), 100000);
+    while (bl_distribute_comparing(plane_distribute)) {
+        plane_turn(0);
+        plane_turn(1);
+        plane_turn(2);
+        ck_assert(!bl_distribute_compare(plane_distribute, master(), 100000));
+    }
+    ck_assert_uint_eq(bl_distribute_counts(plane_distribute).n_mismatches, 1);
+    ck_assert_uint_eq(bl_distribute_counts(plane_distribute).n_repairs, 1);
+    damage_at(before[1], BL_REPLICA_REGION_BYTES / 2);
+    damage_at(before[0], BL_REPLICA_REGION_BYTES / 2);
+    ck_assert(!plane_turn(0));
+    while (plane_turn(1))
+        n_turns++;
+    ck_assert_uint_eq(n_turns, BL_REPLICA_REGION_BYTES / PLANE_STEP_BYTES);
+    ck_assert_int_eq(((const uint8_t *)before[1])[n_regions * BL_REPLICA_REGION_BYTES - 1],
+                     ((const uint8_t *)master())[n_regions * BL_REPLICA_REGION_BYTES - 1]);
+    ck_assert_int_ne(memcmp(before[1], master(), BL_REPLICA_REGION_BYTES), 0);
+    damage_at(before[0], BL_REPLICA_REGION_BYTES / 2);
+    bl_distribute_poll(plane_distribute, master());
+    ck_assert(!compare(101000)); /* a second later, not ten */
+    plane_settle(master());
+    ck_assert_uint_eq(bl_distribute_counts(plane_distribute).n_repairs, 2);
+    assert_all_equal();
+    for (unsigned i = 0; i < PLANE_WORKERS; i++)
+        ck_assert_ptr_eq(plane_workers[i]->replica.table, before[i]);
+    ck_assert(!compare(200000));
+    ck_assert_uint_eq(bl_distribute_counts(plane_distribute).n_mismatches, 2);
+}
+END_TEST
+
+/* Each byte of the header: of what says the size, too, when nothing behind the header can be found any more. */
+START_TEST(a_damaged_header_is_repaired)
+{
+    size_t n_regions = _i == 0 ? 0 : hand_out_many(1);
+    uint64_t now_ms = 100000;
+    unsigned n = 0;
+
+    fixture_set(build, "192.0.2.0/24", 1);
+    hand_out(2, NULL);
+    plane_settle(master());
+    for (size_t offset = 0; offset < 128; offset += _i == 0 ? 1 : 24) {
+        damage_at(plane_workers[2]->replica.table, offset);
+        if (n_regions > 0) {
+            damage_at(plane_workers[2]->replica.table, n_regions * BL_REPLICA_REGION_BYTES - 1);
+            n++;
+        }
+        n++;
+        for (int round = 0; round < 2; round++) {
+            ck_assert(!compare(now_ms));
+            plane_settle(master());
+            now_ms += 10000;
+        }
+        ck_assert_uint_eq(bl_distribute_counts(plane_distribute).n_repairs, n);
+        assert_all_equal();
+    }
+    fixture_set(build, "192.0.2.0/24", 2);
+    hand_out(3, NULL);
+    plane_settle(master());
+    assert_all_equal();
+    ck_assert_uint_eq(bl_distribute_counts(plane_distribute).n_repairs, n); /* the patch did fit */
+}
+END_TEST
+
+/* The patch does not care, and the next round finds it. */
+START_TEST(damage_during_a_patch_is_found)
+{
+    hand_out_many(1);
+    for (uint32_t i = 0; i < 200; i++) {
+        struct bl_prefix prefix = fixture_prefix_ip4(i << 12, 24);
+
+        ck_assert_int_eq(bl_table_build_set(build, &prefix, 1), BL_OK);
+    }
+    hand_out(2, NULL);
+    ck_assert(plane_turn(1));
+    ck_assert_uint_eq(bl_table_serial(plane_workers[1]->replica.table), 1);
+    damage(plane_workers[1]->replica.table);
+    ck_assert(!compare(100000)); /* nobody is asked before all have the patch */
+    plane_settle(master());
+    ck_assert_uint_eq(bl_distribute_counts(plane_distribute).n_mismatches, 0);
+    ck_assert(!compare(110000));
+    plane_settle(master());
+    ck_assert_uint_eq(bl_distribute_counts(plane_distribute).n_repairs, 1);
+    assert_all_equal();
+}
+END_TEST
+
+/* A patch that is handed out behind a repair comes after it. */
+START_TEST(a_patch_waits_for_the_repair_before_it)
+{
+    hand_out_many(1);
+    damage(plane_workers[1]->replica.table);
+    bl_distribute_compare(plane_distribute, master(), 100000);
+    while (bl_distribute_counts(plane_distribute).n_repairs == 0) {
+        for (unsigned i = 0; i < PLANE_WORKERS; i++)
+            plane_turn(i);
+        ck_assert(!bl_distribute_compare(plane_distribute, master(), 100000));
+    }
+    ck_assert(plane_turn(1)); /* a part of it */
+    fixture_set(build, "192.0.2.0/24", 2);
+    hand_out(2, NULL);
+    plane_settle(master());
+    for (unsigned i = 0; i < PLANE_WORKERS; i++)
+        ck_assert_uint_eq(plane_lookup(i, "192.0.2.1"), 2);
+    assert_all_equal();
+}
+END_TEST
+
+/* More damage than one round repairs. */
+START_TEST(much_damage_takes_some_rounds)
+{
+    size_t n_regions = hand_out_many(1);
+
+    for (unsigned i = 0; i < 2; i++)
+        for (size_t region = 1; region < n_regions; region++)
+            damage_at(plane_workers[0]->replica.table, region * BL_REPLICA_REGION_BYTES + 1000 * (i + 1));
+    for (uint64_t round = 0; round < 1 + n_regions / BL_SCRUB_FINDINGS_MAX; round++) {
+        ck_assert(!compare(100000 + round * 10000));
+        plane_settle(master());
+    }
+    ck_assert_uint_eq(bl_distribute_counts(plane_distribute).n_repairs, n_regions - 1);
+    assert_all_equal();
+}
+END_TEST
+
+/* Whatever a message says: nothing is written outside the block. */
+START_TEST(a_repair_that_does_not_fit_is_refused)
+{
+    struct bl_replica *replica = &plane_workers[0]->replica;
+    const uint8_t bytes[64] = {0};
+    struct bl_message message = {.kind = BL_MESSAGE_REPAIR, .bytes = bytes, .n_bytes = sizeof(bytes)};
+
+    message.offset = replica->table_bytes - sizeof(bytes) + 8;
+    bl_mailbox_send(&plane_workers[0]->mailbox, &message);
+    ck_assert(plane_turn(0));
+    ck_assert(!plane_turn(0));
+    ck_assert_ptr_eq(bl_mailbox_collect(&plane_workers[0]->mailbox), &message);
+    ck_assert(message.failed);
+}
+END_TEST
+
+START_TEST(a_damaged_replica_is_found_and_repaired)
 {
     fixture_set(build, "192.0.2.0/24", 1);
     hand_out(1, NULL);
@@ -269,7 +441,9 @@ START_TEST(a_patch_in_the_middle_of_a_checksum_starts_it_anew)
 {
     struct bl_replica *replica = &plane_workers[0]->replica;
     struct bl_replica_check check = {0, 0};
-    uint64_t serial, sum;
+    struct bl_replica_sums *expected;
+    const struct bl_replica_sums *sums;
+    uint64_t serial;
 
     fixture_set(build, "192.0.2.0/24", 1);
     hand_out(1, NULL);
@@ -281,12 +455,15 @@ START_TEST(a_patch_in_the_middle_of_a_checksum_starts_it_anew)
     hand_out(2, NULL);
     while (plane_turn(0))
         ;
-    while (!bl_replica_check_result(replica, 1, &serial, &sum))
+    while ((sums = bl_replica_check_result(replica, 1, &serial)) == NULL)
         bl_replica_check_step(replica, PLANE_STEP_BYTES);
     ck_assert_uint_eq(serial, 2);
-    while (!bl_replica_check_table(replica->table, &check, 1 << 20))
+    expected = bl_replica_create_sums(bl_table_size(replica->table));
+    while (!bl_replica_check_table(replica->table, &check, expected, 1 << 20))
         ;
-    ck_assert_uint_eq(sum, check.sum);
+    ck_assert_uint_eq(sums->n, expected->n);
+    ck_assert_int_eq(memcmp(sums->sums, expected->sums, sums->n * sizeof(uint64_t)), 0);
+    free(expected);
     plane_settle(master());
 }
 END_TEST
@@ -348,7 +525,13 @@ int main(void)
     tcase_add_test(tests, a_large_patch_goes_in_by_steps);
     tcase_add_test(tests, classes_change_before_the_patch_that_needs_them);
     tcase_add_test(tests, a_switch_to_another_epoch_counts_when_all_have_it);
-    tcase_add_test(tests, a_damaged_replica_is_found_and_replaced);
+    tcase_add_test(tests, a_damaged_replica_is_found_and_repaired);
+    tcase_add_test(tests, only_the_damaged_region_is_copied);
+    tcase_add_loop_test(tests, a_damaged_header_is_repaired, 0, 2);
+    tcase_add_test(tests, damage_during_a_patch_is_found);
+    tcase_add_test(tests, a_patch_waits_for_the_repair_before_it);
+    tcase_add_test(tests, much_damage_takes_some_rounds);
+    tcase_add_test(tests, a_repair_that_does_not_fit_is_refused);
     tcase_add_test(tests, a_damaged_master_is_told_from_damaged_replicas);
     tcase_add_test(tests, a_switch_forgets_the_checksums);
     tcase_add_test(tests, a_patch_in_the_middle_of_a_checksum_starts_it_anew);
