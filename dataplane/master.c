@@ -9,6 +9,9 @@
 /* A snapshot on its way in, or a delta of several parts. */
 enum gathering { GATHERING_NOTHING, GATHERING_SNAPSHOT, GATHERING_DELTA };
 
+/* Entries that the table takes in one call, with their misses of the cache under way together. */
+enum { AT_ONCE = 256 };
+
 struct bl_master {
     struct bl_distribute *distribute;
     struct bl_keeper *keeper; /* NULL: nothing is kept */
@@ -49,14 +52,18 @@ static int load_entries(struct bl_master *master, const struct bl_table_file *ta
 {
     size_t n = bl_entries_count(&table->entries);
     struct bl_table_patch *patch = NULL;
-    struct bl_table_entry entry;
+    struct bl_table_entry entries[AT_ONCE];
     struct bl_digest digest;
     bool rebuilt;
     int error = bl_table_build_create(&master->build, table->held.epoch, &master->table_key, n);
 
-    for (size_t i = 0; i < n && error == BL_OK; i++) {
-        bl_entries_get(&table->entries, i, &entry);
-        error = bl_table_build_set(master->build, &entry.prefix, entry.class_id);
+    for (size_t i = 0; i < n && error == BL_OK; i += AT_ONCE) {
+        size_t n_these = n - i < AT_ONCE ? n - i : AT_ONCE;
+        size_t n_done;
+
+        for (size_t at = 0; at < n_these; at++)
+            bl_entries_get(&table->entries, i + at, &entries[at]);
+        error = bl_table_build_load(master->build, entries, n_these, &n_done);
     }
     if (error == BL_OK)
         error = bl_table_build_commit(master->build, table->held.serial, &patch, &rebuilt);
@@ -142,7 +149,6 @@ void bl_master_interrupt(struct bl_master *master)
 static int set_entries(struct bl_master *master, struct bl_table_build *build, const struct bl_sync_message *message,
                        struct bl_error_detail *detail)
 {
-    enum { AT_ONCE = 256 };
     struct bl_table_entry entries[AT_ONCE];
     char text[BL_ADDRESS_TEXT_MAX];
 

@@ -62,7 +62,7 @@ static void start(void)
     listener = socket(AF_UNIX, SOCK_STREAM, 0);
     ck_assert_int_eq(bind(listener, (const struct sockaddr *)&address, sizeof(address)), 0);
     ck_assert_int_eq(listen(listener, 1), 0);
-    ck_assert_int_eq(bl_master_create(&master, plane_distribute, NULL), BL_OK);
+    ck_assert_int_eq(bl_master_create(&master, plane_distribute, NULL, NULL), BL_OK);
     options.master = master;
     options.distribute = plane_distribute;
     ck_assert_int_eq(bl_feed_create(&feed, &options, NULL), BL_OK);
