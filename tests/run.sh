@@ -14,9 +14,10 @@ done
 
 SKIP_CODE=77
 E2E_SECONDS=420
-# End to end tests mostly wait: so many at a time. Each has up to two data planes of 256 huge pages.
+# End to end tests mostly wait: so many at a time. Each has up to two data planes of 256 huge pages, and there are more
+# than these need: a data plane counts the free ones before it takes them, and two that start together count the same.
 JOBS=4
-HUGEPAGES=2048
+HUGEPAGES=3072
 # The longest of them, so that none is left alone at the end; and what must be alone: it looks at what the host lends.
 LONGEST=(test_senders test_tcp test_link test_wire test_durability test_full_size test_sessions)
 ALONE=(test_run)
