@@ -3,6 +3,8 @@
 
 #include <immintrin.h>
 
+#include "dataplane/table_range_sse.h"
+
 /* The line's second half holds the last 5 tags, the side bytes from its byte 10 on, and the zero byte. The first slot
  * that matches is the one: empty ones, which may look like a tag of zeros, come after all that are used. */
 static inline uint8_t host_class(const uint8_t *line, const struct bl_table_spots *spots, unsigned at,
@@ -22,32 +24,6 @@ static inline uint8_t host_class(const uint8_t *line, const struct bl_table_spot
     found |= 1u << BL_TABLE_LAYOUT_HOSTS;
     return palette[line[BL_TABLE_LAYOUT_SIDE + (unsigned)__builtin_ctz(found)] & ~(0xffu << side_shift)] %
            BL_CLASS_COUNT;
-}
-
-static inline uint8_t range_class(const uint8_t *container, unsigned kind, uint32_t low)
-{
-    /* Bits of the boundaries among the 24 lanes of a container; parts that a kind has not are its first again. */
-    static const uint32_t lanes[8] = {0x1fffff, 0x1f, 0x3ff, 0x1fffff, 0x1fffff, 0x1fffff, 0x1fffff, 0x1fffff};
-    static const uint8_t seconds[8] = {16, 0, 16, 16, 16, 16, 16, 16};
-    static const uint8_t thirds[8] = {32, 0, 0, 32, 32, 32, 32, 32};
-    static const uint8_t classes[8] = {42, 10, 20, 42, 42, 42, 42, 42};
-    const __m128i wanted = _mm_set1_epi16((short)low);
-    __m128i a = _mm_load_si128((const __m128i *)(const void *)container);
-    __m128i b = _mm_load_si128((const __m128i *)(const void *)(container + seconds[kind]));
-    __m128i c = _mm_load_si128((const __m128i *)(const void *)(container + thirds[kind]));
-    uint32_t below;
-
-    a = _mm_cmpeq_epi16(_mm_max_epu16(a, wanted), wanted);
-    /* Most are small where there are few. */
-    if (kind == BL_TABLE_KIND_SMALL) {
-        below = (uint32_t)_mm_movemask_epi8(a) & 0x3ff;
-        return container[10 + (unsigned)__builtin_popcount(below) / 2] % BL_CLASS_COUNT;
-    }
-    b = _mm_cmpeq_epi16(_mm_max_epu16(b, wanted), wanted);
-    c = _mm_cmpeq_epi16(_mm_max_epu16(c, wanted), wanted);
-    below = (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(a, b)) |
-            (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(c, _mm_setzero_si128())) << 16;
-    return container[classes[kind] + (unsigned)__builtin_popcount(below & lanes[kind])] % BL_CLASS_COUNT;
 }
 
 static inline uint64_t fold(__m256i words)
