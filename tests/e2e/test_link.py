@@ -134,18 +134,21 @@ class Propagate(unittest.TestCase):
         lost, back = [], []
         for role, port, other_port in (("sender", "wan", "lan"), ("receiver", "lan", "wan")):
             with self.subTest(role):
-                taken = lines(self.lab).count(f"{other_port}: port {other_port}0: taken down, {port} has no link")
+                down = f"{other_port}: port {other_port}0: taken down, {port} has no link"
+                taken = lines(self.lab).count(down)
                 self.cables.pull(role)
                 lost.append(self.cables.wait(OTHER[role], False))
-                self.assertEqual(lines(self.lab).count(f"{other_port}: port {other_port}0: taken down, {port} has no link"),
-                                 taken + 1)
+                # The line is written after the port went down, so it may come after the other side saw it.
+                wait_for("the line", lambda: lines(self.lab).count(down) > taken, 10)
+                self.assertEqual(lines(self.lab).count(down), taken + 1)
                 time.sleep(0.3)
                 self.assertTrue(self.cables.port_is_up(f"{port}0"), "it must wait for its cable")
                 self.assertFalse(self.cables.carrier(OTHER[role]))
                 self.cables.plug(role)
                 back.append(self.cables.wait(OTHER[role], True))
                 wait_up(self.lab, self.cables)
-                self.assertIn(f"{other_port}: port {other_port}0: brought up, {port} has link again", lines(self.lab))
+                up = f"{other_port}: port {other_port}0: brought up, {port} has link again"
+                wait_for("its line", lambda: up in lines(self.lab), 10)
                 self.assert_mail_flows()
         print(f"the other side saw it {', '.join(f'{t:.0f}' for t in lost)} ms after a cable was pulled, "
               f"and {', '.join(f'{t:.0f}' for t in back)} ms after it was put back", flush=True)
