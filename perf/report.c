@@ -170,7 +170,7 @@ static void print_ratios(FILE *out, const struct report *report)
 {
     fprintf(out, "\n  ours against the best peer of the run (its time / ours, round by round)\n");
     for (unsigned cell = 0; cell < REPORT_CELLS; cell++) {
-        struct measure_summary now;
+        struct measure_summary now = {0};
         const struct report_result *best = best_peer(report, cell, &now);
 
         if (best == NULL)

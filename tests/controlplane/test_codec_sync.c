@@ -111,12 +111,15 @@ static struct wire sample_with(unsigned field, uint64_t value)
         unsigned field;
         uint64_t value;
     } numbers[] = {{1, 1795615323123}, {4, 40000}, {5, 25}, {6, 62}, {8, BL_DENIED_AT_RCPT}, {9, 63}, {10, 17}};
+    /* As long as a length of one byte says at most. */
+    static const uint8_t source[128] = {0xc6, 0x33, 0x64, 0x0a, [15] = 1};
+    static const uint8_t destination[128] = {0xc0, 0x00, 0x02, 0x19, [15] = 2};
     struct wire sample = {.n = 0};
 
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         wire_number(&sample, numbers[i].field, numbers[i].field == field ? value : numbers[i].value);
-    wire_bytes(&sample, 2, "\xc6\x33\x64\x0a\0\0\0\0\0\0\0\0\0\0\0\1", field == 2 ? (size_t)value : 4);
-    wire_bytes(&sample, 3, "\xc0\x00\x02\x19\0\0\0\0\0\0\0\0\0\0\0\2", field == 3 ? (size_t)value : 4);
+    wire_bytes(&sample, 2, source, field == 2 ? (size_t)value : 4);
+    wire_bytes(&sample, 3, destination, field == 3 ? (size_t)value : 4);
     wire_text(&sample, 7, field == 7 ? "of_another_version" : "reject_bounce");
     return sample;
 }

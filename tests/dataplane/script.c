@@ -313,8 +313,7 @@ static bool read_bad(const char *word, struct script_frame *frame)
 
 static bool copy_word(const char *word, char *out, size_t room)
 {
-    (void)snprintf(out, room, "%s", word);
-    return strlen(word) < room;
+    return (size_t)snprintf(out, room, "%s", word) < room;
 }
 
 /* A word and its argument that are not numbers. @return 1 read, 0 not such a word, -1 wrong. */
