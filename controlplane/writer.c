@@ -11,6 +11,12 @@
 #include "controlplane/notice.h"
 #include "controlplane/policy.h"
 
+/* First in, first out. */
+struct queue {
+    struct bl_writer_job *first;
+    struct bl_writer_job *last;
+};
+
 /* Two halves: what submitters touch, under `lock`, and what only the writer thread touches. The list state's own lock
  * (store.h) is taken outside of `lock`, never inside it. */
 struct bl_writer {
@@ -22,8 +28,8 @@ struct bl_writer {
     pthread_mutex_t lock; /* of the queue and of stop */
     pthread_cond_t wake;
     bool stop;
-    struct bl_writer_job *first;
-    struct bl_writer_job *last;
+    struct queue small;
+    struct queue bulk;
     size_t n_queued_bytes;
 
     /* Of the writer thread alone: the group in the making. */
@@ -251,24 +257,48 @@ static bool repeats_in_group(const struct bl_writer *writer, const struct bl_wri
     return false;
 }
 
-/* Moves what goes into one commit from the queue to the group. Under the lock. */
-static void take_group(struct bl_writer *writer)
+static size_t count_items(const struct bl_writer_job *job)
+{
+    const struct bl_batch *batch = &job->request.batch;
+
+    return batch->bulk == NULL ? batch->n_updates : batch->bulk->n_ipv4 + batch->bulk->n_ipv6;
+}
+
+bool bl_writer_is_bulk(const struct bl_writer_job *job)
+{
+    return count_items(job) > BL_WRITER_SMALL_ITEMS;
+}
+
+/* Moves jobs from @queue to the group, up to @n_jobs_max of them and as many items as a commit may have. */
+static void take_jobs(struct bl_writer *writer, struct queue *queue, size_t n_jobs_max)
 {
     size_t n_bytes = 0;
+    size_t n_items = 0;
 
-    writer->n_jobs = 0;
-    while (writer->first != NULL && writer->n_jobs < writer->n_jobs_max && n_bytes < BL_WRITER_GROUP_BYTES) {
-        struct bl_writer_job *job = writer->first;
+    while (queue->first != NULL && writer->n_jobs < n_jobs_max && n_bytes < BL_WRITER_GROUP_BYTES &&
+           n_items < BL_WRITER_GROUP_ITEMS) {
+        struct bl_writer_job *job = queue->first;
 
         if (repeats_in_group(writer, job))
             break;
-        writer->first = job->next;
-        if (writer->first == NULL)
-            writer->last = NULL;
+        queue->first = job->next;
+        if (queue->first == NULL)
+            queue->last = NULL;
         writer->n_queued_bytes -= job->request_bytes;
         n_bytes += job->request_bytes;
+        n_items += count_items(job);
         writer->jobs[writer->n_jobs++] = job;
     }
+}
+
+/* What goes into one commit. Under the lock. */
+static void take_group(struct bl_writer *writer)
+{
+    size_t kept_for_bulk = writer->bulk.first != NULL && writer->n_jobs_max > 1 ? 1 : 0;
+
+    writer->n_jobs = 0;
+    take_jobs(writer, &writer->small, writer->n_jobs_max - kept_for_bulk);
+    take_jobs(writer, &writer->bulk, writer->n_jobs_max);
 }
 
 /* Applies a record as a replay would. The state is locked. */
@@ -358,7 +388,7 @@ static bool next_group(struct bl_writer *writer, int64_t due_ms)
     bool goes_on;
 
     (void)pthread_mutex_lock(&writer->lock);
-    while (writer->first == NULL && !writer->stop)
+    while (writer->small.first == NULL && writer->bulk.first == NULL && !writer->stop)
         if (pthread_cond_timedwait(&writer->wake, &writer->lock, &due) != 0)
             break;
     take_group(writer);
@@ -440,6 +470,7 @@ void bl_writer_free(struct bl_writer *writer)
 
 int bl_writer_submit(struct bl_writer *writer, struct bl_writer_job *job)
 {
+    struct queue *queue = job->bulk ? &writer->bulk : &writer->small;
     int error = BL_OK;
 
     job->next = NULL;
@@ -447,11 +478,11 @@ int bl_writer_submit(struct bl_writer *writer, struct bl_writer_job *job)
     if (writer->n_queued_bytes + job->request_bytes > BL_WRITER_QUEUE_BYTES) {
         error = BL_EFULL;
     } else {
-        if (writer->last == NULL)
-            writer->first = job;
+        if (queue->last == NULL)
+            queue->first = job;
         else
-            writer->last->next = job;
-        writer->last = job;
+            queue->last->next = job;
+        queue->last = job;
         writer->n_queued_bytes += job->request_bytes;
         /* One writer waits here, so one is woken. */
         (void)pthread_cond_signal(&writer->wake);

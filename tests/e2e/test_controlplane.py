@@ -293,7 +293,6 @@ def raw(plane, method, data, **options):
 
 def test_unimplemented_methods(plane):
     stub = plane.stub()
-    refused(lambda: list(stub.Push(iter([pb.UpdateBatch()]))), Code.UNIMPLEMENTED)
     refused(lambda: list(stub.Watch(pb.WatchRequest())), Code.UNIMPLEMENTED)
     refused(lambda: list(stub.Export(pb.ExportRequest())), Code.UNIMPLEMENTED)
     refused(lambda: list(stub.History(pb.HistoryRequest())), Code.UNIMPLEMENTED)
