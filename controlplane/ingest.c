@@ -13,9 +13,12 @@
 #include "controlplane/ask_rejects.h"
 #include "controlplane/call.h"
 #include "controlplane/clock.h"
+#include "controlplane/export.h"
+#include "controlplane/history.h"
 #include "controlplane/notice.h"
 #include "controlplane/push.h"
 #include "controlplane/stream.h"
+#include "controlplane/watch.h"
 
 enum {
     THREADS = 2,
@@ -34,6 +37,9 @@ static const struct {
     {"/bounceline.v1.ListControl/ListRejects", BL_AUTHORIZE_LIST_REJECTS},
     {"/bounceline.v1.ListControl/GetTop", BL_AUTHORIZE_GET_TOP},
     {"/bounceline.v1.ListControl/Push", BL_AUTHORIZE_PUSH},
+    {"/bounceline.v1.ListControl/Watch", BL_AUTHORIZE_WATCH},
+    {"/bounceline.v1.ListControl/Export", BL_AUTHORIZE_EXPORT},
+    {"/bounceline.v1.ListControl/History", BL_AUTHORIZE_HISTORY},
 };
 
 /* Created before and freed after everything that calls into it; what is not a lock or an atomic is written once, at the
@@ -344,6 +350,46 @@ static int handle_rejects(struct bl_ingest *ingest, struct bl_call *call, const 
     return error;
 }
 
+/* A stream's thread has let go of everything. */
+static void stream_ended(void *owner)
+{
+    struct bl_ingest *ingest = owner;
+
+    (void)pthread_mutex_lock(&ingest->lock);
+    ingest->n_streams--;
+    (void)pthread_cond_broadcast(&ingest->is_shut);
+    (void)pthread_mutex_unlock(&ingest->lock);
+}
+
+static int begin_stream(struct bl_ingest *ingest, struct bl_call *call, const uint8_t *data, size_t length,
+                        struct bl_error_detail *detail)
+{
+    struct bl_stream_work work = {
+        .context = ingest->parts.store, .admit = admit, .ended = stream_ended, .owner = ingest};
+    bool full;
+    int error;
+
+    work.run = call->method == BL_AUTHORIZE_WATCH    ? bl_watch_run
+               : call->method == BL_AUTHORIZE_EXPORT ? bl_export_run
+                                                     : bl_history_run;
+    if (!open_call(ingest, call))
+        return bl_error_set(detail, BL_ECLOSED, "the control plane stops");
+    (void)pthread_mutex_lock(&ingest->lock);
+    full = ingest->n_streams >= BL_STREAM_MAX;
+    ingest->n_streams += !full;
+    (void)pthread_mutex_unlock(&ingest->lock);
+    if (full)
+        return bl_error_set(detail, BL_EFULL, "%d streams are open, try again", BL_STREAM_MAX);
+    error = bl_stream_create(call, &work, data, length);
+    if (error != BL_OK)
+        stream_ended(ingest);
+    else if (atomic_load_explicit(&call->gone, memory_order_relaxed))
+        bl_stream_cancel(call->stream, false); /* handle_closed may have been here before the stream was */
+    else if (atomic_load_explicit(&ingest->stopping, memory_order_relaxed))
+        bl_stream_cancel(call->stream, true); /* end_streams likewise */
+    return error;
+}
+
 static int handle_method(struct bl_ingest *ingest, struct bl_call *call, const uint8_t *data, size_t length,
                          struct bl_error_detail *detail)
 {
@@ -355,6 +401,10 @@ static int handle_method(struct bl_ingest *ingest, struct bl_call *call, const u
     case BL_AUTHORIZE_LIST_REJECTS:
     case BL_AUTHORIZE_GET_TOP:
         return handle_rejects(ingest, call, data, length, detail);
+    case BL_AUTHORIZE_WATCH:
+    case BL_AUTHORIZE_EXPORT:
+    case BL_AUTHORIZE_HISTORY:
+        return begin_stream(ingest, call, data, length, detail);
     default:
         return handle_get_status(ingest, call, data, length, detail);
     }
@@ -390,6 +440,8 @@ static void handle_closed(struct bl_ingest *ingest, struct bl_call *call)
     atomic_store_explicit(&call->gone, true, memory_order_relaxed);
     if (call->push != NULL)
         bl_push_cancel(call->push);
+    else if (call->stream != NULL)
+        bl_stream_cancel(call->stream, false);
     else if (bl_publish_remove_wait(ingest->parts.publish, &call->wait))
         wait_done(&call->wait, &nothing);
 }
@@ -416,7 +468,10 @@ static void handle_event(struct bl_ingest *ingest, const struct bl_call_tag *tag
     case BL_CALL_STARTED:
         break;
     case BL_CALL_SENT:
-        bl_push_sent(call->push);
+        if (call->push != NULL)
+            bl_push_sent(call->push);
+        else
+            bl_stream_sent(call->stream);
         break;
     case BL_CALL_ANSWERED:
         close_call(ingest, call);
@@ -560,6 +615,8 @@ static void end_streams(struct bl_ingest *ingest)
     for (struct bl_call *call = ingest->open; call != NULL; call = call->next_open) {
         if (call->push != NULL)
             bl_push_stop(call->push);
+        else if (call->stream != NULL)
+            bl_stream_cancel(call->stream, true);
     }
     (void)pthread_mutex_unlock(&ingest->lock);
 }
@@ -574,6 +631,10 @@ void bl_ingest_stop(struct bl_ingest *ingest, int patience_ms)
         while (!wait_shut(ingest, bl_clock_monotonic_ms() + 1000))
             continue;
     }
+    (void)pthread_mutex_lock(&ingest->lock);
+    while (ingest->n_streams != 0)
+        (void)pthread_cond_wait(&ingest->is_shut, &ingest->lock);
+    (void)pthread_mutex_unlock(&ingest->lock);
     grpc_completion_queue_shutdown(ingest->queue);
     for (int i = 0; i < THREADS; i++)
         (void)pthread_join(ingest->threads[i], NULL);

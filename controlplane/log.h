@@ -3,7 +3,7 @@
  * next. Knows nothing of what a record says: blobs with serials.
  *
  * Rule: after any error of append the caller may believe nothing about the last records: it does not answer and exits
- * (BL_EFULL excepted: nothing was written, later appends may succeed). Threads: writer thread only. */
+ * (BL_EFULL excepted: nothing was written, later appends may succeed). Threads: one at a time (store.h has the lock). */
 #ifndef BL_LOG_H
 #define BL_LOG_H
 
@@ -36,9 +36,18 @@ uint64_t bl_log_serial(const struct bl_log *log);
  * they are on disk. @return 0; BL_EFULL: disk full, nothing written; BL_EORDER: wrong serials; BL_EIO: in doubt. */
 int bl_log_append(struct bl_log *log, const struct bl_log_blob *records, size_t n, struct bl_error_detail *detail);
 
-/** Calls @p each for every record from @p from_serial on, in order. */
+/** The serial of the first record that is kept; bl_log_serial() + 1 when there is none. */
+uint64_t bl_log_first(const struct bl_log *log);
+
+/** Calls @p each for every record from @p from_serial on, in order. A non-zero return of @p each ends it and is
+ * returned. */
 int bl_log_read(struct bl_log *log, uint64_t from_serial, int (*each)(void *context, const struct bl_log_blob *record),
                 void *context, struct bl_error_detail *detail);
+
+/** The same from @p from_serial down to the first that is kept. */
+int bl_log_read_back(struct bl_log *log, uint64_t from_serial,
+                     int (*each)(void *context, const struct bl_log_blob *record), void *context,
+                     struct bl_error_detail *detail);
 
 /** Replaces the snapshot by one at @p serial, in one transaction; parts are read back in the order written. The records
  * it makes superfluous stay (they are the audit). next() fills *part and returns 1, 0 at the end, or an error. */

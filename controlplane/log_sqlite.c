@@ -107,6 +107,11 @@ uint64_t bl_log_epoch(const struct bl_log *log)
     return log->epoch;
 }
 
+uint64_t bl_log_first(const struct bl_log *log)
+{
+    return log->first == 0 ? log->serial + 1 : log->first;
+}
+
 uint64_t bl_log_serial(const struct bl_log *log)
 {
     return log->serial;
@@ -162,6 +167,8 @@ int bl_log_append(struct bl_log *log, const struct bl_log_blob *records, size_t 
     code = append_rows(log, records, n);
     if (code != SQLITE_OK)
         return fail_write(log, code, "append", detail);
+    if (log->first == 0)
+        log->first = log->serial + 1;
     log->serial += n;
     return BL_OK;
 }
@@ -182,37 +189,67 @@ static int read_row(sqlite3_stmt *statement, uint64_t k0, uint64_t k1, struct bl
     return BL_OK;
 }
 
-int bl_log_read(struct bl_log *log, uint64_t from_serial, int (*each)(void *context, const struct bl_log_blob *record),
-                void *context, struct bl_error_detail *detail)
+/* The current row, which must be @serial's. */
+static int read_record(struct bl_log *log, sqlite3_stmt *statement, uint64_t serial,
+                       int (*each)(void *context, const struct bl_log_blob *record), void *context,
+                       struct bl_error_detail *detail)
 {
-    static const char sql[] = "SELECT serial, checksum, body FROM record WHERE serial >= ?1 ORDER BY serial";
-    struct bl_log_blob record = {.serial = from_serial == 0 ? 1 : from_serial};
+    struct bl_log_blob record = {.serial = serial};
+    int error;
+
+    if ((uint64_t)sqlite3_column_int64(statement, 0) != serial)
+        return bl_error_set(detail, BL_EINVAL, "record %llu is missing", (unsigned long long)serial);
+    error = read_row(statement, log->epoch, serial, &record, detail);
+    return error == BL_OK ? each(context, &record) : error;
+}
+
+/* @p n records from @p serial on, by steps of 1 or -1. */
+static int read_records(struct bl_log *log, const char *sql, uint64_t serial, uint64_t n, int step,
+                        int (*each)(void *context, const struct bl_log_blob *record), void *context,
+                        struct bl_error_detail *detail)
+{
     sqlite3_stmt *statement = NULL;
     int code = sqlite3_prepare_v2(log->db, sql, -1, &statement, NULL);
     int error = BL_OK;
 
     if (code == SQLITE_OK)
-        code = sqlite3_bind_int64(statement, 1, (sqlite3_int64)record.serial);
-    for (; code == SQLITE_OK && record.serial <= log->serial; record.serial++) {
+        code = sqlite3_bind_int64(statement, 1, (sqlite3_int64)serial);
+    for (; code == SQLITE_OK && error == BL_OK && n != 0; n--, serial += (uint64_t)(int64_t)step) {
         code = sqlite3_step(statement);
         if (code != SQLITE_ROW)
             break;
         code = SQLITE_OK;
-        if ((uint64_t)sqlite3_column_int64(statement, 0) != record.serial)
-            error = bl_error_set(detail, BL_EINVAL, "record %llu is missing", (unsigned long long)record.serial);
-        else
-            error = read_row(statement, log->epoch, record.serial, &record, detail);
-        if (error == BL_OK)
-            error = each(context, &record);
-        if (error != BL_OK)
-            break;
+        error = read_record(log, statement, serial, each, context, detail);
     }
     if (error == BL_OK && code == SQLITE_DONE)
-        error = bl_error_set(detail, BL_EINVAL, "record %llu is missing", (unsigned long long)record.serial);
+        error = bl_error_set(detail, BL_EINVAL, "record %llu is missing", (unsigned long long)serial);
     else if (error == BL_OK && code != SQLITE_OK)
         error = bl_log_sqlite_refuse(log->db, bl_log_sqlite_error(code), "reading records", detail);
     (void)sqlite3_finalize(statement);
     return error;
+}
+
+int bl_log_read(struct bl_log *log, uint64_t from_serial, int (*each)(void *context, const struct bl_log_blob *record),
+                void *context, struct bl_error_detail *detail)
+{
+    static const char sql[] = "SELECT serial, checksum, body FROM record WHERE serial >= ?1 ORDER BY serial";
+    uint64_t first = from_serial == 0 ? 1 : from_serial;
+
+    if (first > log->serial)
+        return BL_OK;
+    return read_records(log, sql, first, log->serial - first + 1, 1, each, context, detail);
+}
+
+int bl_log_read_back(struct bl_log *log, uint64_t from_serial,
+                     int (*each)(void *context, const struct bl_log_blob *record), void *context,
+                     struct bl_error_detail *detail)
+{
+    static const char sql[] = "SELECT serial, checksum, body FROM record WHERE serial <= ?1 ORDER BY serial DESC";
+    uint64_t last = from_serial < log->serial ? from_serial : log->serial;
+
+    if (log->first == 0 || last < log->first)
+        return BL_OK;
+    return read_records(log, sql, last, last - log->first + 1, -1, each, context, detail);
 }
 
 /* ---- The snapshot ---- */

@@ -37,6 +37,7 @@ struct bl_log {
     sqlite3_stmt *insert;
     int directory; /* holds the lock */
     uint64_t epoch;
+    uint64_t first; /* kept; 0: none */
     uint64_t serial;
     uint64_t snapshot_serial;
     uint64_t snapshot_parts;

@@ -271,6 +271,7 @@ static int load_state(struct bl_log *log, struct bl_error_detail *detail)
         return bl_error_set(detail, BL_EINVAL, "found %lld records from %lld to %lld: expected %lld, without a gap",
                             (long long)n_after, (long long)snapshot + 1, (long long)last, (long long)(last - snapshot));
     log->epoch = (uint64_t)epoch;
+    log->first = (uint64_t)first;
     log->serial = (uint64_t)last;
     log->snapshot_serial = (uint64_t)snapshot;
     log->snapshot_parts = (uint64_t)n_parts;

@@ -126,6 +126,16 @@ static int init_lock(pthread_rwlock_t *lock)
     return failed != 0 ? BL_ENOMEM : BL_OK;
 }
 
+static void init_moved(pthread_cond_t *moved)
+{
+    pthread_condattr_t attributes;
+
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(moved, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+}
+
 int bl_store_open(struct bl_store *store, const struct bl_settings_controlplane *settings,
                   struct bl_error_detail *detail)
 {
@@ -138,6 +148,10 @@ int bl_store_open(struct bl_store *store, const struct bl_settings_controlplane 
     error = init_lock(&store->lock);
     if (error != BL_OK)
         return error;
+    (void)pthread_mutex_init(&store->log_lock, NULL);
+    (void)pthread_mutex_init(&store->reader_lock, NULL);
+    (void)pthread_mutex_init(&store->head_lock, NULL);
+    init_moved(&store->moved);
     error = bl_log_open(&store->log, settings->data_directory, detail);
     if (error == BL_OK)
         error = bl_list_state_create(&store->state, bl_log_epoch(store->log), store->source_order, settings->n_sources);
@@ -145,6 +159,8 @@ int bl_store_open(struct bl_store *store, const struct bl_settings_controlplane 
         error = bl_answers_create(&store->answers, settings->retry_window);
     if (error == BL_OK)
         error = fold_log(store, detail);
+    if (error == BL_OK)
+        store->head = bl_log_serial(store->log);
     if (error != BL_OK)
         bl_store_close(store);
     return error;
@@ -158,6 +174,10 @@ void bl_store_close(struct bl_store *store)
         bl_list_state_free(store->state);
     if (store->log != NULL)
         bl_log_close(store->log);
+    (void)pthread_cond_destroy(&store->moved);
+    (void)pthread_mutex_destroy(&store->head_lock);
+    (void)pthread_mutex_destroy(&store->reader_lock);
+    (void)pthread_mutex_destroy(&store->log_lock);
     (void)pthread_rwlock_destroy(&store->lock);
     memset(store, 0, sizeof(*store));
 }

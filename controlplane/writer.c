@@ -159,8 +159,11 @@ static int append(struct bl_writer *writer, size_t n, size_t mark)
     struct bl_error_detail detail = {""};
     struct bl_list_changes changes;
     uint64_t from_serial = bl_log_serial(writer->store->log);
-    int error = bl_log_append(writer->store->log, writer->blobs, n, &detail);
+    int error;
 
+    (void)pthread_mutex_lock(&writer->store->log_lock);
+    error = bl_log_append(writer->store->log, writer->blobs, n, &detail);
+    (void)pthread_mutex_unlock(&writer->store->log_lock);
     if (error == BL_EFULL) {
         bl_list_state_rollback(writer->store->state, mark);
         set_fault(writer, "disk full");
@@ -173,6 +176,7 @@ static int append(struct bl_writer *writer, size_t n, size_t mark)
     /* From here on it is true: readers get in when the caller unlocks, data planes are told right away. */
     bl_list_state_commit(writer->store->state, from_serial + n, &changes);
     bl_publish_commit(writer->publish, writer->store->state, from_serial, &changes);
+    bl_store_move_head(writer->store, from_serial + n);
     return BL_OK;
 }
 

@@ -5,6 +5,7 @@ of its own (tests/lib/controlplane.py), and ends it.
 BL_BUILD: where bounceline-controlplane is (default: build). Arguments: the cases to run (default: all).
 Exit 0: all that is printed held; 1: something did not. The cases of a full disk and of other users need root.
 """
+import ipaddress
 import pathlib
 import queue
 import signal
@@ -208,6 +209,260 @@ def test_push_ends_when_the_program_stops(plane):
     assert refused(lambda: next(pusher.answers), Code.UNAVAILABLE) == "the control plane stops"
     assert plane.process.wait(10) == 0
     assert time.monotonic() - begin < 1.9, "it took the patience for calls in flight"
+
+
+# Watch.
+
+
+def prefixes(group):
+    """The prefixes of a columnar group as text."""
+    for i, length in enumerate(group.ipv4_lengths):
+        yield f"{ipaddress.IPv4Address(group.ipv4_addresses[4 * i:4 * i + 4])}/{length}"
+    for i, length in enumerate(group.ipv6_lengths):
+        yield f"{ipaddress.IPv6Address(group.ipv6_addresses[16 * i:16 * i + 16])}/{length}"
+
+
+def kind(number):
+    return pb.UpdateKind.Name(number)[len("UPDATE_KIND_"):]
+
+
+class Watcher(threading.Thread):
+    """Keeps what a Watch says: a record each, its parts put together."""
+
+    def __init__(self, stub, **request):
+        super().__init__(daemon=True)
+        self.call = stub.Watch(pb.WatchRequest(**request))
+        self.records, self.heartbeats, self.n_messages, self.error = {}, [], 0, None
+        self.start()
+
+    def run(self):
+        try:
+            for answer in self.call:
+                self.n_messages += 1
+                if answer.heartbeat:
+                    self.heartbeats.append(answer.serial)
+                    continue
+                record = self.records.setdefault(answer.serial, (answer.actor, answer.time_ms, []))
+                for group in answer.groups:
+                    record[2].extend((kind(group.kind), prefix, group.source) for prefix in prefixes(group))
+                self.last = answer.serial if not answer.more else 0
+        except grpc.RpcError as error:
+            self.error = error
+
+    last = 0
+
+
+def test_watch_from_the_beginning_and_live(plane):
+    stub = plane.stub()
+    begin_ms = time.time() * 1000
+    apply(stub, update("LIST", "192.0.2.0/24", source="drop"), update("EXEMPT", "192.0.2.7"), update("LIST", "2001:db8::1"))
+    apply(stub, update("DELIST", "192.0.2.9"))
+    apply(stub, update("DELIST", "192.0.2.0/24", source="drop"), update("UNEXEMPT", "192.0.2.7"))
+    watcher, tail = Watcher(stub), Watcher(stub, from_serial=2)
+    live = Watcher(stub, live_only=True)
+    wait_for("what was", lambda: watcher.last == 3 and tail.last == 3)
+    actor, time_ms, changes = watcher.records[1]
+    assert actor == "root" and begin_ms <= time_ms <= time.time() * 1000
+    assert changes == [("LIST", "192.0.2.0/24", "drop"), ("EXEMPT", "192.0.2.7/32", ""),
+                       ("LIST", "2001:db8::/64", "operator")], changes
+    assert watcher.records[2][2] == [("DELIST", "192.0.2.9/32", "")], watcher.records[2]
+    assert sorted(watcher.records[3][2]) == [("DELIST", "192.0.2.0/24", "drop"), ("UNEXEMPT", "192.0.2.7/32", "")]
+    assert sorted(tail.records) == [3] and live.records == {}
+    apply(stub, update("LIST", "198.51.100.1", expires_at_ms=int(time.time() * 1000) + 1200))
+    wait_for("live", lambda: watcher.last == tail.last == live.last == 4, 2)
+    # What ends by itself is a record too.
+    wait_for("the expiry", lambda: live.last == 5, 10)
+    assert live.records[5][0] == "expiry" and live.records[5][2] == [("DELIST", "198.51.100.1/32", "operator")]
+    wait_for("a heartbeat", lambda: live.heartbeats == [5], 8)
+    assert plane.kill(signal.SIGTERM) == 0
+    wait_for("the end", lambda: live.error is not None)
+    assert live.error.code() == Code.UNAVAILABLE and live.error.details() == "the control plane stops", live.error
+    plane.start()
+    again = Watcher(plane.stub(), from_serial=0, epoch=0)
+    wait_for("all after a restart", lambda: again.last == 5)
+    assert again.records == watcher.records
+
+
+def test_watch_refuses_another_epoch_and_what_is_not_there(plane):
+    stub = plane.stub()
+    epoch = plane.status().epoch
+    text = refused(lambda: list(stub.Watch(pb.WatchRequest(epoch=epoch ^ 1))), Code.FAILED_PRECONDITION)
+    assert f"{epoch:x}" in text and "Export" in text, text
+    text = refused(lambda: list(stub.Watch(pb.WatchRequest(epoch=epoch, from_serial=1))), Code.OUT_OF_RANGE)
+    assert "ends at 0" in text, text
+
+
+def test_watch_cuts_a_large_record_and_never_holds_the_writer_up(plane):
+    """A record of 300000 prefixes comes in parts; a watcher that reads nothing costs the others nothing."""
+    stub = plane.stub()
+    stuck = plane.stub().Watch(pb.WatchRequest())
+    watcher = Watcher(stub)
+    assert stub.Apply(bulk(0, 300_000), timeout=60).n_applied == 300_000
+    wait_for("the large record", lambda: watcher.last == 1, 20)
+    assert watcher.n_messages == 5, watcher.n_messages  # 65536 a message
+    assert [prefix for _, prefix, _ in watcher.records[1][2]] == \
+        [f"{ipaddress.IPv4Address(address(i))}/32" for i in range(300_000)]
+    for i in range(200):
+        begin = time.monotonic()
+        apply(stub, update("LIST", f"192.0.2.{i}"))
+        assert time.monotonic() - begin < 5
+    wait_for("the rest", lambda: watcher.last == 201, 10)
+    first = next(stuck)
+    assert first.serial == 1 and first.more
+    before = n_threads(plane)
+    stuck.cancel()
+    wait_for("the cancelled stream's thread to end", lambda: n_threads(plane) == before - 1)
+
+
+def n_threads(plane):
+    return len(list(pathlib.Path(f"/proc/{plane.process.pid}/task").iterdir()))
+
+
+# Export and History.
+
+
+def exported(stub, **request):
+    """(serial, {(prefix, source): bulk's attributes}) of an Export, which must be whole and of one serial."""
+    found, serial, last, count = {}, None, False, 0
+    for answer in stub.Export(pb.ExportRequest(**request), timeout=120):
+        assert not last and serial in (None, answer.serial), "two serials in one export"
+        serial, last = answer.serial, answer.last
+        if last:
+            assert answer.n_items == count, (answer.n_items, count)
+            break
+        for prefix in prefixes(answer.bulk):
+            found[kind(answer.bulk.kind), prefix, answer.bulk.source] = answer.bulk
+            count += 1
+    assert last, "the export was cut short"
+    return serial, found
+
+
+def test_export_gives_the_same_list_back(plane):
+    stub = plane.stub()
+    end_ms = int(time.time() * 1000) + 10**8
+    apply(stub, update("LIST", "192.0.2.0/24", source="drop", code=610, reason="räuber", observed_at_ms=1_700_000_000_123,
+                       expires_at_ms=end_ms, self_service=pb.SELF_SERVICE_CLOSED, action=pb.ACTION_MONITOR),
+          update("LIST", "2001:db8::/48", code=611), update("EXEMPT", "192.0.2.7", reason="ours"))
+    apply(stub, update("DELIST", "192.0.2.9"))
+    apply(stub, update("LIST", "198.51.100.0/25", source="drop"))
+    stub.Apply(bulk(0, 70_000), timeout=30)
+    serial, found = exported(stub, all_layers=True)
+    assert serial == 4 and len(found) == 70_005, (serial, len(found))
+    one = found["LIST", "192.0.2.0/24", "drop"]
+    assert (one.code, one.reason, one.observed_at_ms, one.expires_at_ms, one.self_service, one.action, one.actor,
+            one.serial) == (610, "räuber", 1_700_000_000_123, end_ms, pb.SELF_SERVICE_CLOSED, pb.ACTION_MONITOR,
+                            "root", 1), one
+    assert found["DELIST", "192.0.2.9/32", ""].suppress_until_ms > 0 and found["EXEMPT", "192.0.2.7/32", ""].reason == "ours"
+    _, listings = exported(stub)
+    assert len(listings) == 70_003 and all(key[0] == "LIST" for key in listings)
+    _, operator = exported(stub, source="operator")
+    assert list(operator) == [("LIST", "2001:db8::/48", "operator")], operator
+    # Pushed as it is into another control plane, it gives the same list.
+    with ControlPlane() as other:
+        batches = [pb.UpdateBatch(bulk=answer.bulk, force=True) for answer in stub.Export(pb.ExportRequest(), timeout=60)
+                   if answer.HasField("bulk")]
+        assert all(answer.status == 0 and answer.n_refused == 0 for answer in other.stub().Push(iter(batches)))
+        _, copied = exported(other.stub())
+        def told(bulk_):
+            return (bulk_.code, bulk_.reason, bulk_.expires_at_ms, bulk_.self_service, bulk_.action, bulk_.url,
+                    bulk_.observed_at_ms)
+        assert {key: told(value) for key, value in copied.items()} == \
+            {key: told(value) for key, value in listings.items()}
+
+
+def test_export_is_of_one_serial_while_writes_go_on(plane):
+    """Each batch lists one block of 500 and ends the one before: at any serial exactly one block is there."""
+    stub = plane.stub()
+    # Each with a reason of its own: some 3 MB, more than lies between here and there when nobody reads.
+    for first in range(0, 12_000, 1000):
+        apply(stub, *[update("LIST", str(ipaddress.IPv4Address(address(i))), source="drop", reason=f"{i:0>200}")
+                      for i in range(first, first + 1000)], force=True)
+    stop = threading.Event()
+    slowest = [0.0]
+
+    def block(number):
+        return [update("LIST", f"203.0.{number % 250}.{i}", source="drop") for i in range(200)]
+
+    def write():
+        writer = plane.stub()
+        number = 1
+        while not stop.is_set():
+            begin = time.monotonic()
+            apply(writer, *block(number), *[update("DELIST", f"203.0.{(number - 1) % 250}.{i}", source="drop")
+                                            for i in range(200)], force=True)
+            slowest[0] = max(slowest[0], time.monotonic() - begin)
+            number += 1
+
+    apply(stub, *block(0))
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        serials = set()
+        for _ in range(4):
+            serial, found = exported(stub)
+            serials.add(serial)
+            blocks = {prefix.split(".")[2] for _, prefix, _ in found if prefix.startswith("203.")}
+            assert len(blocks) == 1 and len(found) == 12_200, (serial, blocks, len(found))
+        assert len(serials) == 4, "nothing was written meanwhile"
+        # A client that reads nothing holds nobody up, and its end is the end of its view.
+        stuck = plane.stub().Export(pb.ExportRequest())
+        next(stuck)
+        before = plane.status().durable_serial
+        wait_for("writes beside a stuck export", lambda: plane.status().durable_serial > before + 20)
+        assert children(plane) == 1
+        stuck.cancel()
+        wait_for("no view is left", lambda: children(plane) == 0)
+    finally:
+        stop.set()
+        thread.join()
+    print(f"slowest batch of 400 beside exports: {slowest[0] * 1000:.1f} ms")
+    stuck = plane.stub().Export(pb.ExportRequest())
+    next(stuck)
+    children_before = child_pids(plane)
+    plane.kill()
+    wait_for("the view dies with the program", lambda: not any(pathlib.Path(f"/proc/{pid}").exists()
+                                                              for pid in children_before))
+    plane.start()  # nothing holds the log's lock
+
+
+def child_pids(plane):
+    return [int(pid) for task in pathlib.Path(f"/proc/{plane.process.pid}/task").iterdir()
+            for pid in (task / "children").read_text().split()]
+
+
+def children(plane):
+    return len(child_pids(plane))
+
+
+def test_history(plane):
+    stub = plane.stub()
+
+    def history(prefix, **request):
+        answers = list(stub.History(pb.HistoryRequest(prefix=prefix, **request), timeout=60))
+        assert answers[-1].last and not any(answer.last for answer in answers[:-1])
+        return answers[:-1], answers[-1]
+
+    apply(stub, update("LIST", "192.0.2.0/24", source="drop", reason="spam"))
+    apply(stub, update("LIST", "198.51.100.1"))
+    stub.Apply(bulk(0, 200_000), timeout=60)
+    apply(stub, update("DELIST", "192.0.2.9"), update("LIST", "192.0.2.8"))
+    apply(stub, update("EXEMPT", "192.0.2.0/25"))
+    found, end = history("192.0.2.9")
+    assert [(answer.serial, kind(answer.update.kind), answer.update.prefix, answer.actor) for answer in found] == \
+        [(5, "EXEMPT", "192.0.2.0/25", "root"), (4, "DELIST", "192.0.2.9/32", "root"),
+         (1, "LIST", "192.0.2.0/24", "root")], found
+    assert found[2].update.reason == "spam" and found[2].update.source == "drop" and found[2].time_ms > 0
+    assert (end.next_before_serial, end.first_serial) == (0, 1), end
+    found, end = history("192.0.2.0/24", limit=2)
+    assert [answer.serial for answer in found] == [5, 4] and end.next_before_serial == 4, (found, end)
+    found, end = history("192.0.2.0/24", limit=10, before_serial=end.next_before_serial)
+    assert [answer.serial for answer in found] == [1] and end.next_before_serial == 0
+    found, _ = history(f"{ipaddress.IPv4Address(address(123_456))}")
+    assert [answer.serial for answer in found] == [3]
+    assert history("203.0.113.1")[0] == []
+    refused(lambda: history("nonsense"), Code.INVALID_ARGUMENT)
+    text = refused(lambda: history("192.0.2.1", limit=10001), Code.INVALID_ARGUMENT)
+    assert "limit" in text, text
 
 
 def main():
