@@ -30,6 +30,7 @@ struct bl_writer {
     bool stop;
     struct queue small;
     struct queue bulk;
+    bool bulks_turn;
     size_t n_queued_bytes;
 
     /* Of the writer thread alone: the group in the making. */
@@ -295,14 +296,14 @@ static void take_jobs(struct bl_writer *writer, struct queue *queue, size_t n_jo
     }
 }
 
-/* What goes into one commit. Under the lock. */
+/* What goes into one commit: small ones or bulks, in turns while both wait. Under the lock. */
 static void take_group(struct bl_writer *writer)
 {
-    size_t kept_for_bulk = writer->bulk.first != NULL && writer->n_jobs_max > 1 ? 1 : 0;
+    bool bulks = writer->bulk.first != NULL && (writer->small.first == NULL || writer->bulks_turn);
 
     writer->n_jobs = 0;
-    take_jobs(writer, &writer->small, writer->n_jobs_max - kept_for_bulk);
-    take_jobs(writer, &writer->bulk, writer->n_jobs_max);
+    take_jobs(writer, bulks ? &writer->bulk : &writer->small, writer->n_jobs_max);
+    writer->bulks_turn = !bulks;
 }
 
 /* Applies a record as a replay would. The state is locked. */

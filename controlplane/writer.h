@@ -5,10 +5,10 @@
  * state, appends their records in one transaction, and only then unlocks, publishes and answers. So what any reader sees
  * is durable, and what is answered is durable and readable. Each second it also turns what has expired into a record.
  *
- * Two lanes: small batches (at most BL_WRITER_SMALL_ITEMS, a delist and the like) go before bulks, and a commit takes
- * bulks of BL_WRITER_GROUP_ITEMS items at most, so that a delist beside an import waits for two short commits and not for
- * what is queued. A single batch is never cut: who sends a million items in one batch holds the others up for as long as
- * it takes to decide it. A commit always takes one of the bulks that wait, so that neither lane starves.
+ * Two lanes: small batches (at most BL_WRITER_SMALL_ITEMS, a delist and the like) and bulks have commits of their own, in
+ * turns while both wait, and a commit of bulks ends behind BL_WRITER_GROUP_ITEMS items: so a delist beside an import waits
+ * for one short commit and not for what is queued. A single batch is never cut: who sends a million items in one batch
+ * holds the others up for as long as it takes to decide it.
  *
  * When the disk is full the whole group is taken back and refused; a later one may succeed. When the log is in doubt
  * there is no answer: the program exits with status 1, and the next start finds out what is true. */
@@ -22,7 +22,7 @@
 enum {
     BL_WRITER_QUEUE_BYTES = 128 << 20,
     BL_WRITER_GROUP_BYTES = 8 << 20, /**< a group ends behind the batch that reaches it */
-    BL_WRITER_GROUP_ITEMS = 8192,    /**< of bulks, likewise: some 10 ms on the locked list */
+    BL_WRITER_GROUP_ITEMS = 2048,    /**< likewise: some 3 ms on the locked list */
     BL_WRITER_SMALL_ITEMS = 64,
     BL_WRITER_EXPIRIES_MAX = 4096, /**< in one record */
 };
