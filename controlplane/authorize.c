@@ -90,7 +90,7 @@ int bl_authorize_check(const struct bl_actor *actor, enum bl_authorize_method me
         break;
     case BL_ROLE_DELISTER:
         allowed = method == BL_AUTHORIZE_APPLY || method == BL_AUTHORIZE_PUSH || method == BL_AUTHORIZE_LOOKUP ||
-                  method == BL_AUTHORIZE_HEALTH;
+                  method >= BL_AUTHORIZE_HEALTH;
         break;
     case BL_ROLE_READER:
         allowed = method != BL_AUTHORIZE_APPLY && method != BL_AUTHORIZE_PUSH;

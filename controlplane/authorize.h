@@ -20,7 +20,10 @@ enum bl_authorize_method {
     BL_AUTHORIZE_WATCH,
     BL_AUTHORIZE_EXPORT,
     BL_AUTHORIZE_HISTORY,
-    BL_AUTHORIZE_HEALTH, /**< and reflection: whoever is an actor */
+    /* gRPC's own services, for whoever is an actor: */
+    BL_AUTHORIZE_HEALTH,
+    BL_AUTHORIZE_HEALTH_WATCH,
+    BL_AUTHORIZE_REFLECTION,
 };
 
 struct bl_authorize;

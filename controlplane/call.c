@@ -166,6 +166,8 @@ grpc_status_code bl_call_status(int error)
     case BL_EINVAL:
     case BL_ERANGE:
         return GRPC_STATUS_INVALID_ARGUMENT;
+    case BL_ENOENT:
+        return GRPC_STATUS_NOT_FOUND;
     case BL_EPERM:
         return GRPC_STATUS_PERMISSION_DENIED;
     case BL_ECONFLICT:

@@ -17,6 +17,7 @@
 #include "controlplane/history.h"
 #include "controlplane/notice.h"
 #include "controlplane/push.h"
+#include "controlplane/stock.h"
 #include "controlplane/stream.h"
 #include "controlplane/watch.h"
 
@@ -40,6 +41,9 @@ static const struct {
     {"/bounceline.v1.ListControl/Watch", BL_AUTHORIZE_WATCH},
     {"/bounceline.v1.ListControl/Export", BL_AUTHORIZE_EXPORT},
     {"/bounceline.v1.ListControl/History", BL_AUTHORIZE_HISTORY},
+    {"/grpc.health.v1.Health/Check", BL_AUTHORIZE_HEALTH},
+    {"/grpc.health.v1.Health/Watch", BL_AUTHORIZE_HEALTH_WATCH},
+    {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", BL_AUTHORIZE_REFLECTION},
 };
 
 /* Created before and freed after everything that calls into it; what is not a lock or an atomic is written once, at the
@@ -153,6 +157,14 @@ static void begin_push(struct bl_ingest *ingest, struct bl_call *call)
         bl_push_stop(call->push); /* end_streams may have been here before the stream was */
 }
 
+static void begin_reflection(struct bl_ingest *ingest, struct bl_call *call)
+{
+    if (open_call(ingest, call))
+        bl_stock_reflect_begin(call);
+    else
+        bl_call_refuse_error(call, BL_ECLOSED, "the control plane stops");
+}
+
 /* Refusals come in the order of what they cost: load, user, method, role; the message is not even asked for before. */
 static void handle_arrival(struct bl_ingest *ingest, struct bl_call *call)
 {
@@ -180,6 +192,8 @@ static void handle_arrival(struct bl_ingest *ingest, struct bl_call *call)
     }
     if (call->method == BL_AUTHORIZE_PUSH)
         begin_push(ingest, call);
+    else if (call->method == BL_AUTHORIZE_REFLECTION)
+        begin_reflection(ingest, call);
     else
         bl_call_receive(call);
 }
@@ -369,9 +383,20 @@ static int begin_stream(struct bl_ingest *ingest, struct bl_call *call, const ui
     bool full;
     int error;
 
-    work.run = call->method == BL_AUTHORIZE_WATCH    ? bl_watch_run
-               : call->method == BL_AUTHORIZE_EXPORT ? bl_export_run
-                                                     : bl_history_run;
+    switch (call->method) {
+    case BL_AUTHORIZE_WATCH:
+        work.run = bl_watch_run;
+        break;
+    case BL_AUTHORIZE_EXPORT:
+        work.run = bl_export_run;
+        break;
+    case BL_AUTHORIZE_HISTORY:
+        work.run = bl_history_run;
+        break;
+    default:
+        work.run = bl_stock_watch;
+        break;
+    }
     if (!open_call(ingest, call))
         return bl_error_set(detail, BL_ECLOSED, "the control plane stops");
     (void)pthread_mutex_lock(&ingest->lock);
@@ -390,6 +415,16 @@ static int begin_stream(struct bl_ingest *ingest, struct bl_call *call, const ui
     return error;
 }
 
+static int handle_health(struct bl_call *call, const uint8_t *data, size_t length, struct bl_error_detail *detail)
+{
+    struct bl_codec_bytes response;
+    int error = bl_stock_check(data, length, &response, detail);
+
+    if (error == BL_OK)
+        bl_call_answer(call, &response);
+    return error;
+}
+
 static int handle_method(struct bl_ingest *ingest, struct bl_call *call, const uint8_t *data, size_t length,
                          struct bl_error_detail *detail)
 {
@@ -404,7 +439,10 @@ static int handle_method(struct bl_ingest *ingest, struct bl_call *call, const u
     case BL_AUTHORIZE_WATCH:
     case BL_AUTHORIZE_EXPORT:
     case BL_AUTHORIZE_HISTORY:
+    case BL_AUTHORIZE_HEALTH_WATCH:
         return begin_stream(ingest, call, data, length, detail);
+    case BL_AUTHORIZE_HEALTH:
+        return handle_health(call, data, length, detail);
     default:
         return handle_get_status(ingest, call, data, length, detail);
     }
@@ -462,6 +500,8 @@ static void handle_event(struct bl_ingest *ingest, const struct bl_call_tag *tag
     case BL_CALL_RECEIVED:
         if (call->push != NULL)
             bl_push_receive(call->push);
+        else if (call->method == BL_AUTHORIZE_REFLECTION)
+            bl_stock_reflect_receive(call);
         else
             handle_message(ingest, call);
         break;
@@ -470,6 +510,8 @@ static void handle_event(struct bl_ingest *ingest, const struct bl_call_tag *tag
     case BL_CALL_SENT:
         if (call->push != NULL)
             bl_push_sent(call->push);
+        else if (call->method == BL_AUTHORIZE_REFLECTION)
+            bl_stock_reflect_sent(call);
         else
             bl_stream_sent(call->stream);
         break;
@@ -617,6 +659,8 @@ static void end_streams(struct bl_ingest *ingest)
             bl_push_stop(call->push);
         else if (call->stream != NULL)
             bl_stream_cancel(call->stream, true);
+        else if (call->method == BL_AUTHORIZE_REFLECTION)
+            bl_stock_reflect_stop(call);
     }
     (void)pthread_mutex_unlock(&ingest->lock);
 }

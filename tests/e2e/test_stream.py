@@ -5,19 +5,25 @@ of its own (tests/lib/controlplane.py), and ends it.
 BL_BUILD: where bounceline-controlplane is (default: build). Arguments: the cases to run (default: all).
 Exit 0: all that is printed held; 1: something did not. The cases of a full disk and of other users need root.
 """
+import atexit
+import importlib
 import ipaddress
 import pathlib
 import queue
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
 
 import grpc
+from google.protobuf import descriptor_pool, message_factory
+from grpc_tools import protoc
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-from controlplane import (PROGRAM, Code, ControlPlane, DataPlane, apply, batch, outcomes, pb, refused,
+from controlplane import (PROGRAM, ROOT, Code, ControlPlane, DataPlane, apply, batch, outcomes, pb, refused,
                           update, wait_for)  # noqa: E402
 
 
@@ -463,6 +469,77 @@ def test_history(plane):
     refused(lambda: history("nonsense"), Code.INVALID_ARGUMENT)
     text = refused(lambda: history("192.0.2.1", limit=10001), Code.INVALID_ARGUMENT)
     assert "limit" in text, text
+
+
+# gRPC's own services, asked by stock clients generated from their .proto files.
+
+
+def generated():
+    folder = tempfile.mkdtemp(prefix="bounceline-stock-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    names = ["health/v1/health", "reflection/v1alpha/reflection"]
+    # As package stock.*: a folder grpc/ of ours would hide the library.
+    for name in names:
+        path = pathlib.Path(folder, name + ".proto")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text((ROOT / "proto/grpc" / f"{name}.proto").read_text())
+        assert protoc.main(["", f"-I{folder}", f"--python_out={folder}", f"--grpc_python_out={folder}",
+                            str(path)]) == 0
+    sys.path.insert(0, folder)
+    return [importlib.import_module(name.replace("/", ".") + end) for name in names for end in ("_pb2", "_pb2_grpc")]
+
+
+def test_health_and_reflection(plane):
+    health, health_services, reflection, reflection_services = generated()
+    check = health_services.HealthStub(plane.channel())
+    for service in ("", "bounceline.v1.ListControl"):
+        answer = check.Check(health.HealthCheckRequest(service=service), timeout=10)
+        assert answer.status == health.HealthCheckResponse.SERVING, answer
+    refused(lambda: check.Check(health.HealthCheckRequest(service="bounceline.v1.Other"), timeout=10), Code.NOT_FOUND)
+    watch = check.Watch(health.HealthCheckRequest())
+    assert next(watch).status == health.HealthCheckResponse.SERVING
+    unknown = check.Watch(health.HealthCheckRequest(service="other"))
+    assert next(unknown).status == health.HealthCheckResponse.SERVICE_UNKNOWN
+    unknown.cancel()
+
+    stub = reflection_services.ServerReflectionStub(plane.channel())
+    ask = reflection.ServerReflectionRequest
+    questions = queue.Queue()
+    answers = stub.ServerReflectionInfo(iter(questions.get, None))
+
+    def answer(**question):
+        questions.put(ask(**question))
+        return next(answers)
+
+    services_ = [service.name for service in answer(list_services="").list_services_response.service]
+    assert services_ == ["bounceline.v1.ListControl", "grpc.health.v1.Health",
+                         "grpc.reflection.v1alpha.ServerReflection"], services_
+    # What grpcurl does: find the file of a service by its name, and call a method with nothing else known.
+    pool = descriptor_pool.DescriptorPool()
+    for symbol in services_:
+        found = answer(file_containing_symbol=symbol).file_descriptor_response.file_descriptor_proto
+        assert len(found) == 1, (symbol, found)
+        pool.AddSerializedFile(found[0])
+    method = pool.FindMethodByName("bounceline.v1.ListControl.GetStatus")
+    status = message_factory.MessageFactory(pool).GetPrototype(method.output_type)
+    call = plane.channel().unary_unary(f"/{method.containing_service.full_name}/{method.name}",
+                                       response_deserializer=status.FromString)
+    assert call(b"", timeout=10).epoch == plane.status().epoch
+    by_name = answer(file_by_filename="bounceline/v1/list_control.proto")
+    assert b"ListControl" in by_name.file_descriptor_response.file_descriptor_proto[0]
+    for symbol in ("bounceline.v1.ListControl.Push", "bounceline.v1.UpdateBatch", "bounceline.v1.Outcome",
+                   "grpc.health.v1.HealthCheckResponse.ServingStatus"):
+        assert answer(file_containing_symbol=symbol).HasField("file_descriptor_response"), symbol
+    for question in ({"file_containing_symbol": "bounceline.v1.Nothing"}, {"file_by_filename": "nothing.proto"},
+                     {"file_containing_symbol": "bounceline.v1.ListControl.Nothing"},
+                     {"file_containing_symbol": "bounceline.v1"}, {"all_extension_numbers_of_type": "x"}):
+        reply = answer(**question)
+        assert reply.error_response.error_code == Code.NOT_FOUND.value[0], (question, reply)
+        assert reply.original_request == ask(**question)
+    assert plane.kill(signal.SIGTERM) == 0
+    refused(lambda: next(watch), Code.UNAVAILABLE)
+    questions.put(None)
+    refused(lambda: next(answers), Code.UNAVAILABLE)
 
 
 def main():
