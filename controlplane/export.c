@@ -8,24 +8,17 @@
 #include "controlplane/store.h"
 #include "controlplane/view.h"
 
-/* The chunk in the making: layers that differ in their prefix only. Its texts are copies, in one block. */
-struct chunk {
-    struct bl_effect_group group;
-    struct bl_prefix *prefixes; /* BL_CODEC_STREAM_ITEMS_MAX of them */
-    char *texts;
-};
-
-struct export
-{
+struct exporting {
     struct bl_stream *stream;
     struct bl_codec_export_request request;
     uint64_t epoch;
     uint64_t serial;
     uint64_t n_items;
-    struct chunk chunk;
+    struct bl_effect_group group; /* the chunk in the making: layers that differ in their prefix only */
+    struct bl_prefix *prefixes;   /* BL_CODEC_STREAM_ITEMS_MAX of them */
 };
 
-static bool is_wanted(const struct export *export, const struct bl_list_layer *layer)
+static bool is_wanted(const struct exporting *export, const struct bl_list_layer *layer)
 {
     if (layer->kind != BL_EFFECT_LIST)
         return export->request.all_layers;
@@ -34,7 +27,7 @@ static bool is_wanted(const struct export *export, const struct bl_list_layer *l
 
 static bool same_text(const char *a, const char *b)
 {
-    return strcmp(a == NULL ? "" : a, b == NULL ? "" : b) == 0;
+    return a == b || strcmp(a, b) == 0; /* of a view: never NULL */
 }
 
 static bool is_alike(const struct bl_effect_group *group, const struct bl_list_layer *layer)
@@ -48,40 +41,9 @@ static bool is_alike(const struct bl_effect_group *group, const struct bl_list_l
            same_text(a->reason, b->reason) && same_text(a->url, b->url) && same_text(a->actor, b->actor);
 }
 
-/* Copies @text to *@at, which is moved behind it. */
-static const char *keep(const char *text, char **at)
+static int send_chunk(struct exporting *export)
 {
-    const char *kept = *at;
-    size_t length = strlen(text == NULL ? "" : text) + 1;
-
-    memcpy(*at, text == NULL ? "" : text, length);
-    *at += length;
-    return kept;
-}
-
-/* The view's texts last until its next layer only. */
-static int begin_chunk(struct chunk *chunk, const struct bl_list_layer *layer)
-{
-    const struct bl_effect_attributes *in = &layer->attributes;
-    struct bl_effect_attributes *attributes = &chunk->group.attributes;
-    size_t n_bytes = strlen(in->source == NULL ? "" : in->source) + strlen(in->reason == NULL ? "" : in->reason) +
-                     strlen(in->url == NULL ? "" : in->url) + strlen(in->actor == NULL ? "" : in->actor) + 4;
-    char *at = realloc(chunk->texts, n_bytes);
-
-    if (at == NULL)
-        return BL_ENOMEM;
-    chunk->texts = at;
-    chunk->group = (struct bl_effect_group){layer->kind, *in, chunk->prefixes, 0};
-    attributes->source = keep(in->source, &at);
-    attributes->reason = keep(in->reason, &at);
-    attributes->url = keep(in->url, &at);
-    attributes->actor = keep(in->actor, &at);
-    return BL_OK;
-}
-
-static int send_chunk(struct export *export)
-{
-    struct bl_codec_stream_part part = {&export->chunk.group, 0, export->chunk.group.n_prefixes};
+    struct bl_codec_stream_part part = {&export->group, 0, export->group.n_prefixes};
     struct bl_codec_bytes message;
     int error;
 
@@ -89,36 +51,42 @@ static int send_chunk(struct export *export)
         return BL_OK;
     error = bl_codec_stream_encode_export(export->epoch, export->serial, &part, 0, &message);
     export->n_items += part.n;
-    export->chunk.group.n_prefixes = 0;
+    export->group.n_prefixes = 0;
     return error == BL_OK ? bl_stream_send(export->stream, &message) : error;
 }
 
-static int take_layer(struct export *export, const struct bl_list_layer *layer)
+static int take_layer(struct exporting *export, const struct bl_list_layer *layer)
 {
-    struct chunk *chunk = &export->chunk;
     int error = BL_OK;
 
-    if (chunk->group.n_prefixes == BL_CODEC_STREAM_ITEMS_MAX ||
-        (chunk->group.n_prefixes != 0 && !is_alike(&chunk->group, layer)))
+    if (export->group.n_prefixes == BL_CODEC_STREAM_ITEMS_MAX ||
+        (export->group.n_prefixes != 0 && !is_alike(&export->group, layer)))
         error = send_chunk(export);
-    if (error == BL_OK && chunk->group.n_prefixes == 0)
-        error = begin_chunk(chunk, layer);
+    if (error == BL_OK && export->group.n_prefixes == 0)
+        export->group = (struct bl_effect_group){layer->kind, layer->attributes, export->prefixes, 0};
     if (error == BL_OK)
-        chunk->prefixes[chunk->group.n_prefixes++] = layer->prefix;
+        export->prefixes[export->group.n_prefixes++] = layer->prefix;
     return error;
 }
 
-static int send_all(struct export *export, struct bl_view *view, struct bl_error_detail *detail)
+static int send_all(struct exporting *export, struct bl_view *view, struct bl_error_detail *detail)
 {
+    size_t n_taken = 0;
     const struct bl_list_layer *layer = NULL;
     const struct bl_answer *answer = NULL;
     struct bl_codec_bytes message;
     int error = BL_OK;
     int more = 1;
 
-    while (error == BL_OK && (more = bl_view_next(view, &layer, &answer)) == 1)
+    while (error == BL_OK && (more = bl_view_next(view, &layer, &answer)) == 1) {
         if (is_wanted(export, layer))
             error = take_layer(export, layer);
+        /* Let go of the texts now and then; no chunk may be under way. */
+        if (++n_taken % BL_CODEC_STREAM_ITEMS_MAX == 0 && error == BL_OK)
+            error = send_chunk(export);
+        if (n_taken % BL_CODEC_STREAM_ITEMS_MAX == 0)
+            bl_view_forget(view);
+    }
     if (more < 0)
         error = bl_error_set(detail, more, "the view of the list ended early, try again");
     if (error == BL_OK)
@@ -129,7 +97,7 @@ static int send_all(struct export *export, struct bl_view *view, struct bl_error
 }
 
 /* The read lock is held for the fork. */
-static int open_view(struct export *export, struct bl_store *store, struct bl_view **view,
+static int open_view(struct exporting *export, struct bl_store *store, struct bl_view **view,
                      struct bl_error_detail *detail)
 {
     int error;
@@ -142,7 +110,7 @@ static int open_view(struct export *export, struct bl_store *store, struct bl_vi
     return error;
 }
 
-static int run(struct export *export, struct bl_store *store, struct bl_error_detail *detail)
+static int run(struct exporting *export, struct bl_store *store, struct bl_error_detail *detail)
 {
     struct bl_view *view;
     int error;
@@ -162,13 +130,12 @@ static int run(struct export *export, struct bl_store *store, struct bl_error_de
 int bl_export_run(struct bl_stream *stream, void *context, const uint8_t *request, size_t length,
                   struct bl_error_detail *detail)
 {
-    struct export export = {.stream = stream};
+    struct exporting export = {.stream = stream};
     int error = bl_codec_stream_decode_export(request, length, &export.request, detail);
 
-    export.chunk.prefixes = malloc(BL_CODEC_STREAM_ITEMS_MAX * sizeof(*export.chunk.prefixes));
+    export.prefixes = malloc(BL_CODEC_STREAM_ITEMS_MAX * sizeof(*export.prefixes));
     if (error == BL_OK)
-        error = export.chunk.prefixes == NULL ? BL_ENOMEM : run(&export, context, detail);
-    free(export.chunk.texts);
-    free(export.chunk.prefixes);
+        error = export.prefixes == NULL ? BL_ENOMEM : run(&export, context, detail);
+    free(export.prefixes);
     return error;
 }

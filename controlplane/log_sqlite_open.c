@@ -260,9 +260,16 @@ static int load_state(struct bl_log *log, struct bl_error_detail *detail)
         return error;
     if (epoch == 0)
         return bl_error_set(detail, BL_EINVAL, "the log has no epoch");
-    if (last != 0 && first != 1)
-        return bl_error_set(detail, BL_EINVAL, "the first record is %lld: expected 1", (long long)first);
-    if (snapshot < 0 || snapshot > last || n_parts < 0)
+    if (snapshot < 0 || n_parts < 0)
+        return bl_error_set(detail, BL_EINVAL, "the snapshot is at serial %lld, of %lld parts", (long long)snapshot,
+                            (long long)n_parts);
+    /* A restored log begins as a snapshot alone. */
+    if (last == 0)
+        last = snapshot;
+    if (first > snapshot + 1)
+        return bl_error_set(detail, BL_EINVAL, "the first record is %lld: expected at most %lld, behind the snapshot",
+                            (long long)first, (long long)snapshot + 1);
+    if (last < snapshot)
         return bl_error_set(detail, BL_EINVAL,
                             "the snapshot is at serial %lld and the last record is %lld: expected "
                             "records up to the snapshot",

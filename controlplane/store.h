@@ -69,8 +69,4 @@ void bl_store_move_head(struct bl_store *store, uint64_t serial);
  * not wake anybody a thousand times. @return the head. Threads: any. */
 uint64_t bl_store_await(struct bl_store *store, uint64_t serial, int64_t timeout_ms);
 
-/** Writes a snapshot of the state as it is. The caller is the writer: nobody else changes the state, so no lock is
- * needed to read it. @return 0 or the log's error. */
-int bl_store_write_snapshot(struct bl_store *store, struct bl_error_detail *detail);
-
 #endif

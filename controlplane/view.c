@@ -148,17 +148,24 @@ static _Noreturn void walk(int pipe, pid_t parent, const struct bl_list_state *s
 
 /* ---- The reader ---- */
 
-struct text {
-    char *data;
-    size_t n_allocated;
+/* Texts that were handed out; the newest block first. */
+struct block {
+    struct block *next;
+    size_t n_used;
+    size_t n_bytes;
+    char data[];
 };
+
+enum { BLOCK_BYTES = 32 << 10 };
 
 struct bl_view {
     int pipe;
     pid_t child;
-    struct text texts[TEXTS];
+    struct block *blocks;
+    char *texts[TEXTS]; /* of the last layer */
     struct bl_list_layer layer;
     struct bl_answer answer;
+    struct bl_class classes[BL_CLASS_COUNT];
     size_t at;
     size_t n;
     uint8_t buffer[BUFFER_BYTES];
@@ -178,6 +185,7 @@ int bl_view_open(struct bl_view **out, const struct bl_list_state *state, const 
         return bl_error_set(detail, BL_EIO, "no pipe for a view of the list: %s", strerror(errno));
     }
     (void)fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES); /* fewer switches; what the system allows will do */
+    memcpy(view->classes, bl_list_state_classes(state), sizeof(view->classes));
     view->child = _Fork();
     if (view->child == 0)
         walk(ends[1], parent, state, answers);
@@ -219,20 +227,65 @@ static int take(struct bl_view *view, void *out, size_t length)
     return BL_OK;
 }
 
-static int take_text(struct bl_view *view, int32_t length, struct text *text)
+static char *allocate(struct bl_view *view, size_t n_bytes)
+{
+    struct block *block = view->blocks;
+
+    if (block == NULL || block->n_bytes - block->n_used < n_bytes) {
+        size_t n_block = n_bytes < BLOCK_BYTES ? BLOCK_BYTES : n_bytes;
+
+        block = malloc(sizeof(*block) + n_block);
+        if (block == NULL)
+            return NULL;
+        *block = (struct block){view->blocks, 0, n_block};
+        view->blocks = block;
+    }
+    block->n_used += n_bytes;
+    return block->data + block->n_used - n_bytes;
+}
+
+static void free_blocks(struct block *block)
+{
+    while (block != NULL) {
+        struct block *next = block->next;
+
+        free(block);
+        block = next;
+    }
+}
+
+/* What the next layer may share is kept; without memory all is. */
+void bl_view_forget(struct bl_view *view)
+{
+    struct block *old = view->blocks;
+    char *texts[TEXTS];
+
+    view->blocks = NULL;
+    for (int i = 0; i < TEXTS; i++) {
+        size_t n_bytes = view->texts[i] == NULL ? 0 : strlen(view->texts[i]) + 1;
+
+        texts[i] = n_bytes == 0 ? NULL : allocate(view, n_bytes);
+        if (texts[i] != NULL) {
+            memcpy(texts[i], view->texts[i], n_bytes);
+        } else if (n_bytes != 0) {
+            free_blocks(view->blocks);
+            view->blocks = old;
+            return;
+        }
+    }
+    memcpy(view->texts, texts, sizeof(texts));
+    free_blocks(old);
+}
+
+static int take_text(struct bl_view *view, int32_t length, char **text)
 {
     if (length == TEXT_AS_BEFORE)
         return BL_OK;
-    if ((size_t)length + 1 > text->n_allocated) {
-        char *data = realloc(text->data, (size_t)length + 64);
-
-        if (data == NULL)
-            return BL_ENOMEM;
-        text->data = data;
-        text->n_allocated = (size_t)length + 64;
-    }
-    text->data[length] = '\0';
-    return take(view, text->data, (size_t)length);
+    *text = allocate(view, (size_t)length + 1);
+    if (*text == NULL)
+        return BL_ENOMEM;
+    (*text)[length] = '\0';
+    return take(view, *text, (size_t)length);
 }
 
 static void fill_layer(struct bl_view *view, const struct frame *frame)
@@ -240,10 +293,10 @@ static void fill_layer(struct bl_view *view, const struct frame *frame)
     view->layer = (struct bl_list_layer){
         .kind = (enum bl_effect_kind)frame->kind,
         .prefix = frame->prefix,
-        .attributes = {.source = view->texts[0].data,
-                       .reason = view->texts[1].data,
-                       .url = view->texts[2].data,
-                       .actor = view->texts[3].data,
+        .attributes = {.source = view->texts[0],
+                       .reason = view->texts[1],
+                       .url = view->texts[2],
+                       .actor = view->texts[3],
                        .serial = frame->serial,
                        .observed_at_ms = frame->observed_at_ms,
                        .expires_at_ms = frame->expires_at_ms,
@@ -257,12 +310,12 @@ static void fill_layer(struct bl_view *view, const struct frame *frame)
 static void fill_answer(struct bl_view *view, const struct frame *frame)
 {
     view->answer = (struct bl_answer){
-        .actor = view->texts[0].data,
-        .session = view->texts[1].data,
+        .actor = view->texts[0],
+        .session = view->texts[1],
         .sequence = frame->sequence,
         .request_hash = frame->request_hash,
         .serial = frame->serial,
-        .data = (const uint8_t *)view->texts[2].data,
+        .data = (const uint8_t *)view->texts[2],
         .length = (size_t)frame->text_bytes[2],
     };
 }
@@ -290,6 +343,11 @@ int bl_view_next(struct bl_view *view, const struct bl_list_layer **layer, const
     return 1;
 }
 
+const struct bl_class *bl_view_classes(const struct bl_view *view)
+{
+    return view->classes;
+}
+
 void bl_view_close(struct bl_view *view)
 {
     if (view->child > 0) {
@@ -298,7 +356,6 @@ void bl_view_close(struct bl_view *view)
             continue;
     }
     (void)close(view->pipe);
-    for (int i = 0; i < TEXTS; i++)
-        free(view->texts[i].data);
+    free_blocks(view->blocks);
     free(view);
 }

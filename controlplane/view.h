@@ -8,10 +8,10 @@
  *
  * This program has many threads, so in the child only what is async-signal-safe may happen: it reads memory, and calls
  * write, close_range, prctl and _exit, nothing else; no allocation, no lock, and no atfork handler (_Fork). It dies with
- * the thread that made it (PR_SET_PDEATHSIG), which must be the one that reads; and it keeps no descriptor but the pipe:
+ * the thread that made it (PR_SET_PDEATHSIG), which must outlive the view; and it keeps no descriptor but the pipe:
  * least of all the log's lock.
  *
- * Threads: one a view. */
+ * Threads: one at a time. */
 #ifndef BL_VIEW_H
 #define BL_VIEW_H
 
@@ -27,8 +27,14 @@ int bl_view_open(struct bl_view **out, const struct bl_list_state *state, const 
                  struct bl_error_detail *detail);
 
 /** The next layer (in the state's order), or answer: the other's pointer is NULL. Both are the view's, until the next
- * call. @return 1; 0: that was all; or BL_EIO, BL_ENOMEM: the child ended before the end. */
+ * call; their texts and data until bl_view_forget. Texts that layers in a row share are one pointer. @return 1; 0: that was all; or BL_EIO, BL_ENOMEM: the child ended before the end. */
 int bl_view_next(struct bl_view *view, const struct bl_list_layer **layer, const struct bl_answer **answer);
+
+/** The class table as it was: BL_CLASS_COUNT of them, the view's. */
+const struct bl_class *bl_view_classes(const struct bl_view *view);
+
+/** Lets go of all texts that were handed out. */
+void bl_view_forget(struct bl_view *view);
 
 /** Ends the child, wherever it is. */
 void bl_view_close(struct bl_view *view);

@@ -10,7 +10,8 @@
  * for one short commit and not for what is queued. A single batch is never cut: who sends a million items in one batch
  * holds the others up for as long as it takes to decide it.
  *
- * When the disk is full the whole group is taken back and refused; a later one may succeed. When the log is in doubt
+ * When the disk is full the whole group is taken back and refused, and then everything but delists is: those go on, in
+ * space that is kept for them (bl_log_reserve_hold). As soon as that much is free again, writes are taken again. When the log is in doubt
  * there is no answer: the program exits with status 1, and the next start finds out what is true. */
 #ifndef BL_WRITER_H
 #define BL_WRITER_H
