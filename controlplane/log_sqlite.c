@@ -8,7 +8,7 @@
 #include "bounceline/siphash.h"
 
 /* The WAL's frames (pages of 4 KiB) after which it is copied into the file. */
-enum { CHECKPOINT_FRAMES = 4096 };
+enum { CHECKPOINT_FRAMES = 1024 };
 
 int bl_log_sqlite_refuse(sqlite3 *db, int error, const char *what, struct bl_error_detail *detail)
 {
