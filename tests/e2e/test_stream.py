@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import importlib
 import ipaddress
+import json
 import os
 import pathlib
 import queue
@@ -29,7 +30,8 @@ from grpc_tools import protoc
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from controlplane import (PROGRAM, ROOT, Code, ControlPlane, DataPlane, apply, batch, outcomes, pb, refused,
-                          update, wait_for)  # noqa: E402
+                          services, update, wait_for)  # noqa: E402
+from feed import Feed, Refused  # noqa: E402
 
 
 def address(number):
@@ -572,6 +574,84 @@ def test_disk_full_keeps_room_for_delists():
         finally:
             plane.kill()
             subprocess.run(["umount", folder], check=True)
+
+
+# The reference client.
+
+
+def test_reference_client_across_a_kill(plane):
+    feed = Feed(lambda: grpc.insecure_channel(f"unix:{plane.socket}", [("grpc.use_local_subchannel_pool", 1)]), pb,
+                services, "feed-1")
+    bulks = [bulk(i * 1000, 1000).bulk for i in range(100)]
+    serials = []
+    for answer in feed.push(bulks):
+        serials.append(answer.serial)
+        if answer.sequence == 30:
+            plane.kill()
+            plane.start()
+    assert serials == list(range(1, 101)) and plane.status().n_listings == 100_000, serials
+    bulks[0].ipv4_lengths = b"123"
+    try:
+        list(feed.push(bulks[:1]))
+        raise AssertionError("taken")
+    except Refused as error:
+        assert "ipv4_lengths" in str(error), error
+
+
+# The command line.
+
+
+def bounceline(plane, *words, code=0):
+    done = subprocess.run([str(PROGRAM.parent / "bounceline"), *words, "--socket", str(plane.socket)], text=True,
+                          capture_output=True, timeout=60, check=False)
+    assert done.returncode == code, (words, done)
+    return done.stdout if code == 0 else done.stderr
+
+
+def test_command_line(plane):
+    stub = plane.stub()
+    apply(stub, update("LIST", "192.0.2.0/24", source="drop", reason="spam $ 1"),
+          update("LIST", "192.0.2.0/24", source="operator"))
+    result = apply(stub, update("LIST", "2001:db8::/64"), update("UNEXEMPT", "192.0.2.9"), update("EXEMPT", "192.0.2.9"))
+    assert result.serial == 2, result
+    watching = subprocess.Popen([str(PROGRAM.parent / "bounceline"), "watch", "--from", "1", "--json", "--socket",
+                                 str(plane.socket)], stdout=subprocess.PIPE, text=True)
+    try:
+        one = json.loads(watching.stdout.readline())
+        assert (one["serial"], one["kind"], one["prefix"], one["actor"]) == (2, "list", "2001:db8::/64", "root"), one
+        assert json.loads(watching.stdout.readline())["kind"] == "exempt"
+        apply(stub, update("EXEMPT", "192.0.2.128/25"))
+        assert json.loads(watching.stdout.readline())["kind"] == "exempt"
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(10) == 0
+    finally:
+        watching.kill()
+        watching.stdout.close()
+        watching.wait()
+    assert "ends at 3" in bounceline(plane, "watch", "--from", "9", code=1)
+    lines = bounceline(plane, "history", "192.0.2.9").splitlines()
+    assert [line.split("  ")[3] for line in lines] == ["exempt 192.0.2.9/32", "list 192.0.2.0/24", "list 192.0.2.0/24"], lines
+    told = json.loads(bounceline(plane, "history", "2001:db8::1", "--json"))
+    assert told["exit_code"] == 0 and [change["serial"] for change in told["changes"]] == [2], told
+    assert bounceline(plane, "history", "203.0.113.1", code=1) == ""
+    assert bounceline(plane, "export").splitlines() == ["192.0.2.0/24", "2001:db8::/64"]
+    assert bounceline(plane, "export", "--source", "drop").splitlines() == ["192.0.2.0/24"]
+    objects = [json.loads(line) for line in bounceline(plane, "export", "--format", "json").splitlines()]
+    assert sorted((line["prefix"], line["source"]) for line in objects) == \
+        [("192.0.2.0/24", "drop"), ("192.0.2.0/24", "operator"), ("2001:db8::/64", "operator")], objects
+    zone = bounceline(plane, "export", "--format", "rbldnsd", "--source", "drop").splitlines()
+    assert zone == ["$DATASET ip4set:ipv4 @", "192.0.2.0/24 :127.0.0.2:spam ? 1"], zone
+    target = plane.dir / "list.nft"
+    target.write_text("old")
+    assert bounceline(plane, "export", "--format", "nft", "--output", str(target)) == ""
+    for words in (["--source", "nobody"], ["--source", "drop"], []):
+        bounceline(plane, "export", "--format", "nft", "--output", str(target), *words)
+        if shutil.which("nft") and os.geteuid() == 0:
+            subprocess.run(["unshare", "--net", "nft", "-c", "-f", str(target)], check=True)
+    assert "192.0.2.0/24" in target.read_text() and "2001:db8::/64" in target.read_text()
+    assert [path.name for path in plane.dir.glob("list.nft*")] == ["list.nft"], "a temporary file was left"
+    assert "expected plain" in bounceline(plane, "export", "--format", "xml", code=2)
+    bounceline(plane, "export", "--output", "/nowhere/at/all", code=1)
 
 
 # gRPC's own services, asked by stock clients generated from their .proto files.
