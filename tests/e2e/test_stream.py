@@ -299,9 +299,9 @@ def test_watch_from_the_beginning_and_live(plane):
 def test_watch_refuses_another_epoch_and_what_is_not_there(plane):
     stub = plane.stub()
     epoch = plane.status().epoch
-    text = refused(lambda: list(stub.Watch(pb.WatchRequest(epoch=epoch ^ 1))), Code.FAILED_PRECONDITION)
+    text = refused(lambda: list(stub.Watch(pb.WatchRequest(epoch=epoch ^ 1), timeout=20)), Code.FAILED_PRECONDITION)
     assert f"{epoch:x}" in text and "Export" in text, text
-    text = refused(lambda: list(stub.Watch(pb.WatchRequest(epoch=epoch, from_serial=1))), Code.OUT_OF_RANGE)
+    text = refused(lambda: list(stub.Watch(pb.WatchRequest(epoch=epoch, from_serial=1), timeout=20)), Code.OUT_OF_RANGE)
     assert "ends at 0" in text, text
 
 
@@ -516,7 +516,7 @@ def test_snapshots_beside_writes_and_a_log_that_begins_later():
         after = plane.status()
         assert (after.durable_serial, after.digest_lo) == (before.durable_serial, before.digest_lo)
         stub = plane.stub()
-        text = refused(lambda: list(stub.Watch(pb.WatchRequest(from_serial=5))), Code.OUT_OF_RANGE)
+        text = refused(lambda: list(stub.Watch(pb.WatchRequest(from_serial=5), timeout=20)), Code.OUT_OF_RANGE)
         assert f"the first that is: {kept - 10}" in text and "Export" in text, text
         serial, _ = exported(stub, source="operator")
         watcher = Watcher(stub, from_serial=serial)
