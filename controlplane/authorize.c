@@ -63,12 +63,17 @@ static const char *method_text(enum bl_authorize_method method)
 {
     switch (method) {
     case BL_AUTHORIZE_APPLY:
+    case BL_AUTHORIZE_PUSH:
         return "change the list";
     case BL_AUTHORIZE_LOOKUP:
         return "look up addresses";
     case BL_AUTHORIZE_LIST_REJECTS:
     case BL_AUTHORIZE_GET_TOP:
         return "read the rejects";
+    case BL_AUTHORIZE_WATCH:
+    case BL_AUTHORIZE_EXPORT:
+    case BL_AUTHORIZE_HISTORY:
+        return "read the list and its log";
     default:
         return "read the status";
     }
@@ -84,10 +89,11 @@ int bl_authorize_check(const struct bl_actor *actor, enum bl_authorize_method me
         allowed = true;
         break;
     case BL_ROLE_DELISTER:
-        allowed = method == BL_AUTHORIZE_APPLY || method == BL_AUTHORIZE_LOOKUP;
+        allowed = method == BL_AUTHORIZE_APPLY || method == BL_AUTHORIZE_PUSH || method == BL_AUTHORIZE_LOOKUP ||
+                  method >= BL_AUTHORIZE_HEALTH;
         break;
     case BL_ROLE_READER:
-        allowed = method != BL_AUTHORIZE_APPLY;
+        allowed = method != BL_AUTHORIZE_APPLY && method != BL_AUTHORIZE_PUSH;
         break;
     case BL_ROLE_NONE:
         break;

@@ -16,6 +16,14 @@ enum bl_authorize_method {
     BL_AUTHORIZE_GET_STATUS,
     BL_AUTHORIZE_LIST_REJECTS,
     BL_AUTHORIZE_GET_TOP,
+    BL_AUTHORIZE_PUSH,
+    BL_AUTHORIZE_WATCH,
+    BL_AUTHORIZE_EXPORT,
+    BL_AUTHORIZE_HISTORY,
+    /* gRPC's own services, for whoever is an actor: */
+    BL_AUTHORIZE_HEALTH,
+    BL_AUTHORIZE_HEALTH_WATCH,
+    BL_AUTHORIZE_REFLECTION,
 };
 
 struct bl_authorize;
@@ -28,7 +36,7 @@ void bl_authorize_free(struct bl_authorize *authorize);
 int bl_authorize_find(const struct bl_authorize *authorize, uint32_t uid, struct bl_actor *actor,
                       struct bl_error_detail *detail);
 
-/** May this role call this method? A reader asks; a delister (the portal) looks up and applies, no more; feeders and
+/** May this role call this method? A reader asks; a delister (the portal) looks up and applies, or pushes, no more; feeders and
  * administrators do all. @return 0, or BL_EPERM naming actor, role and method. */
 int bl_authorize_check(const struct bl_actor *actor, enum bl_authorize_method method, struct bl_error_detail *detail);
 

@@ -7,6 +7,9 @@
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/support/alloc.h>
 
+#include "controlplane/push.h"
+#include "controlplane/stream.h"
+
 /* The tags point back to the call: an event finds it without a table. */
 int bl_call_create(struct bl_call **out, struct bl_ingest *ingest)
 {
@@ -20,6 +23,8 @@ int bl_call_create(struct bl_call **out, struct bl_ingest *ingest)
     grpc_metadata_array_init(&call->metadata);
     call->arrived = (struct bl_call_tag){call, BL_CALL_ARRIVED};
     call->received = (struct bl_call_tag){call, BL_CALL_RECEIVED};
+    call->started = (struct bl_call_tag){call, BL_CALL_STARTED};
+    call->sent = (struct bl_call_tag){call, BL_CALL_SENT};
     call->answered = (struct bl_call_tag){call, BL_CALL_ANSWERED};
     call->closed = (struct bl_call_tag){call, BL_CALL_CLOSED};
     *out = call;
@@ -36,6 +41,8 @@ void bl_call_release(struct bl_call *call)
     /* Release pairs with the acquire of whoever comes last and frees. */
     if (atomic_fetch_sub_explicit(&call->n_references, 1, memory_order_acq_rel) != 1)
         return;
+    bl_push_free(call->push);
+    bl_stream_free(call->stream);
     bl_codec_client_request_fini(&call->job.request);
     bl_codec_bytes_fini(&call->job.answer);
     if (call->message != NULL)
@@ -67,6 +74,9 @@ void bl_call_receive(struct bl_call *call)
 {
     grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
 
+    if (call->message != NULL)
+        grpc_byte_buffer_destroy(call->message);
+    call->message = NULL;
     op.data.recv_message.recv_message = &call->message;
     start(call, &op, 1, &call->received);
 }
@@ -105,6 +115,37 @@ void bl_call_answer(struct bl_call *call, struct bl_codec_bytes *response)
     grpc_slice_unref(slice);
 }
 
+void bl_call_start(struct bl_call *call)
+{
+    const grpc_op op = {.op = GRPC_OP_SEND_INITIAL_METADATA};
+
+    start(call, &op, 1, &call->started);
+}
+
+void bl_call_send(struct bl_call *call, struct bl_codec_bytes *response)
+{
+    grpc_slice slice = grpc_slice_new(response->data, response->length, free_response);
+    grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
+    grpc_op op = {.op = GRPC_OP_SEND_MESSAGE};
+
+    *response = (struct bl_codec_bytes){NULL, 0};
+    op.data.send_message.send_message = buffer;
+    start(call, &op, 1, &call->sent);
+    grpc_byte_buffer_destroy(buffer);
+    grpc_slice_unref(slice);
+}
+
+void bl_call_finish(struct bl_call *call, grpc_status_code status, const char *text)
+{
+    grpc_slice details = grpc_slice_from_copied_string(text);
+    grpc_op op = {.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
+
+    op.data.send_status_from_server.status = status;
+    op.data.send_status_from_server.status_details = &details;
+    start(call, &op, 1, &call->answered);
+    grpc_slice_unref(details);
+}
+
 void bl_call_refuse(struct bl_call *call, grpc_status_code status, const char *text)
 {
     grpc_slice details = grpc_slice_from_copied_string(text);
@@ -117,35 +158,34 @@ void bl_call_refuse(struct bl_call *call, grpc_status_code status, const char *t
 }
 
 /* Clients act on these: UNAVAILABLE and RESOURCE_EXHAUSTED are worth another try, the others are not. */
-void bl_call_refuse_error(struct bl_call *call, int error, const char *text)
+grpc_status_code bl_call_status(int error)
 {
-    grpc_status_code status;
-
     switch (error) {
+    case BL_OK:
+        return GRPC_STATUS_OK;
     case BL_EINVAL:
     case BL_ERANGE:
-        status = GRPC_STATUS_INVALID_ARGUMENT;
-        break;
+        return GRPC_STATUS_INVALID_ARGUMENT;
+    case BL_ENOENT:
+        return GRPC_STATUS_NOT_FOUND;
     case BL_EPERM:
-        status = GRPC_STATUS_PERMISSION_DENIED;
-        break;
+        return GRPC_STATUS_PERMISSION_DENIED;
     case BL_ECONFLICT:
-        status = GRPC_STATUS_ALREADY_EXISTS;
-        break;
+        return GRPC_STATUS_ALREADY_EXISTS;
     case BL_EORDER:
-        status = GRPC_STATUS_ABORTED;
-        break;
+        return GRPC_STATUS_ABORTED;
     case BL_ETOOBIG:
     case BL_EFULL:
     case BL_ENOMEM:
-        status = GRPC_STATUS_RESOURCE_EXHAUSTED;
-        break;
+        return GRPC_STATUS_RESOURCE_EXHAUSTED;
     case BL_ECLOSED:
-        status = GRPC_STATUS_UNAVAILABLE;
-        break;
+        return GRPC_STATUS_UNAVAILABLE;
     default:
-        status = GRPC_STATUS_INTERNAL;
-        break;
+        return GRPC_STATUS_INTERNAL;
     }
-    bl_call_refuse(call, status, text[0] == '\0' ? bl_error_text(error) : text);
+}
+
+void bl_call_refuse_error(struct bl_call *call, int error, const char *text)
+{
+    bl_call_refuse(call, bl_call_status(error), text[0] == '\0' ? bl_error_text(error) : text);
 }

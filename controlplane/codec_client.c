@@ -115,6 +115,8 @@ static int take_items(const Bounceline__V1__UpdateBatch *in, struct bl_codec_req
 static int take_batch(const Bounceline__V1__UpdateBatch *in, struct bl_codec_request *out,
                       struct bl_error_detail *detail)
 {
+    out->batch.session = in->session;
+    out->batch.sequence = in->sequence;
     if ((int)in->wait < 0 || in->wait > BOUNCELINE__V1__WAIT_LEVEL__WAIT_LEVEL_ENFORCED)
         return bl_error_set(detail, BL_EINVAL, "wait: %d: expected a WaitLevel", (int)in->wait);
     if (in->deadline_ms > BL_CODEC_CLIENT_DEADLINE_MS_MAX)
@@ -123,8 +125,6 @@ static int take_batch(const Bounceline__V1__UpdateBatch *in, struct bl_codec_req
     if (strlen(in->session) > BL_CODEC_CLIENT_SESSION_MAX)
         return bl_error_set(detail, BL_ERANGE, "session: %zu bytes: expected at most %d", strlen(in->session),
                             BL_CODEC_CLIENT_SESSION_MAX);
-    out->batch.session = in->session;
-    out->batch.sequence = in->sequence;
     out->batch.expected_serial = in->expected_serial;
     out->batch.atomic = in->atomic != 0;
     out->batch.force = in->force != 0;
@@ -133,8 +133,8 @@ static int take_batch(const Bounceline__V1__UpdateBatch *in, struct bl_codec_req
     return take_items(in, out, detail);
 }
 
-int bl_codec_client_decode_batch(const uint8_t *data, size_t length, struct bl_codec_request *out,
-                                 struct bl_error_detail *detail)
+int bl_codec_client_decode_pushed(const uint8_t *data, size_t length, struct bl_codec_request *out, int *refusal,
+                                  struct bl_error_detail *detail)
 {
     /* Columns and texts are copied once; a decoded item takes about 120 bytes and a pointer beside its texts. */
     static const struct bl_wire_limits limits = {
@@ -150,13 +150,22 @@ int bl_codec_client_decode_batch(const uint8_t *data, size_t length, struct bl_c
         return error;
     memset(out, 0, sizeof(*out));
     out->message = message;
-    error = take_batch((const Bounceline__V1__UpdateBatch *)message, out, detail);
-    if (error != BL_OK) {
-        bl_codec_client_request_fini(out);
-        return error;
-    }
+    *refusal = take_batch((const Bounceline__V1__UpdateBatch *)message, out, detail);
     out->batch.request_hash = bl_siphash(&no_key, data, length);
     return BL_OK;
+}
+
+int bl_codec_client_decode_batch(const uint8_t *data, size_t length, struct bl_codec_request *out,
+                                 struct bl_error_detail *detail)
+{
+    int refusal = BL_OK;
+    int error = bl_codec_client_decode_pushed(data, length, out, &refusal, detail);
+
+    if (error == BL_OK && refusal != BL_OK) {
+        bl_codec_client_request_fini(out);
+        return refusal;
+    }
+    return error;
 }
 
 void bl_codec_client_request_fini(struct bl_codec_request *request)
@@ -262,6 +271,22 @@ int bl_codec_client_encode_answer(const struct bl_batch *batch, const struct bl_
     free(pointers);
     free(items);
     return error;
+}
+
+int bl_codec_client_encode_refusal(const struct bl_batch *batch, uint32_t status, const char *text,
+                                   struct bl_codec_bytes *out)
+{
+    Bounceline__V1__UpdateResult message;
+    struct bl_error_detail plain;
+
+    (void)bl_error_set(&plain, 0, "%s", text);
+    make_plain(plain.text);
+    bounceline__v1__update_result__init(&message);
+    message.session = borrow(batch->session);
+    message.sequence = batch->sequence;
+    message.status = status;
+    message.detail = plain.text;
+    return bl_codec_pack(&message.base, 0, out);
 }
 
 /* Both for a first answer and for a retry's: the log's bytes are the beginning of either. */

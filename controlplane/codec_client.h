@@ -36,6 +36,11 @@ struct bl_codec_request {
 /** @return 0, BL_EINVAL, BL_ERANGE, BL_ETOOBIG or BL_ENOMEM; on failure there is nothing to fini. */
 int bl_codec_client_decode_batch(const uint8_t *data, size_t length, struct bl_codec_request *out,
                                  struct bl_error_detail *detail);
+
+/** The same of a stream's batch. A message that is a batch but not a good one is no failure: *out then names it
+ * (session, sequence), *refusal says what is wrong with it, and it needs fini as a good one does. */
+int bl_codec_client_decode_pushed(const uint8_t *data, size_t length, struct bl_codec_request *out, int *refusal,
+                                  struct bl_error_detail *detail);
 void bl_codec_client_request_fini(struct bl_codec_request *request);
 
 /** The prefix that a LookupRequest asks for, copied into @p text. */
@@ -49,6 +54,10 @@ int bl_codec_client_decode_get_status(const uint8_t *data, size_t length, struct
  * repeated_answer. Control bytes and bytes outside ASCII in the items' details become '?'. */
 int bl_codec_client_encode_answer(const struct bl_batch *batch, const struct bl_batch_result *result,
                                   struct bl_codec_bytes *out);
+
+/** Encodes the answer to a batch of a stream that was refused as a whole with @p status. */
+int bl_codec_client_encode_refusal(const struct bl_batch *batch, uint32_t status, const char *text,
+                                   struct bl_codec_bytes *out);
 
 /** What the data planes had reached when the answer was sent. */
 struct bl_codec_reached {

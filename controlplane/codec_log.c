@@ -337,6 +337,29 @@ int bl_codec_log_decode_record(const uint8_t *data, size_t length, struct bl_cod
     return BL_OK;
 }
 
+/* The fields before the groups are numbers with small tags: format_version, epoch, serial, time_ms. */
+int bl_codec_log_peek_time(const uint8_t *data, size_t length, int64_t *time_ms)
+{
+    enum { TIME_TAG = 4 << 3 };
+    size_t at = 0;
+
+    while (at < length && (data[at] & 7) == 0 && data[at] <= TIME_TAG) {
+        uint8_t tag = data[at++];
+        uint64_t value = 0;
+
+        for (unsigned shift = 0; at < length && shift < 64; shift += 7) {
+            value |= (uint64_t)(data[at] & 0x7f) << shift;
+            if (data[at++] < 0x80)
+                break;
+        }
+        if (tag == TIME_TAG) {
+            *time_ms = (int64_t)value;
+            return BL_OK;
+        }
+    }
+    return BL_EINVAL;
+}
+
 void bl_codec_log_record_fini(struct bl_codec_record *record)
 {
     free(record->prefixes);

@@ -27,6 +27,9 @@ int bl_codec_log_encode_record(const struct bl_record *record, struct bl_codec_b
 /** @return 0, BL_EINVAL, BL_EVERSION or BL_ENOMEM; on failure there is nothing to fini. */
 int bl_codec_log_decode_record(const uint8_t *data, size_t length, struct bl_codec_record *out,
                                struct bl_error_detail *detail);
+
+/** When a record was made, without decoding the rest. @return 0 or BL_EINVAL. */
+int bl_codec_log_peek_time(const uint8_t *data, size_t length, int64_t *time_ms);
 void bl_codec_log_record_fini(struct bl_codec_record *record);
 
 /** One part of a snapshot. classes: BL_CLASS_COUNT of them in the first part, else NULL. answers: in the last parts. */

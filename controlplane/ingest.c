@@ -13,13 +13,37 @@
 #include "controlplane/ask_rejects.h"
 #include "controlplane/call.h"
 #include "controlplane/clock.h"
+#include "controlplane/export.h"
+#include "controlplane/history.h"
 #include "controlplane/notice.h"
+#include "controlplane/push.h"
+#include "controlplane/stock.h"
+#include "controlplane/stream.h"
+#include "controlplane/watch.h"
 
 enum {
     THREADS = 2,
     REQUESTED_CALLS = 32, /* asked for in advance, so that arrivals don't wait for one another */
     STREAMS_PER_CONNECTION = 256,
     CONNECTION_IDLE_MS = 600000,
+};
+
+static const struct {
+    const char *path;
+    enum bl_authorize_method method;
+} methods[] = {
+    {"/bounceline.v1.ListControl/Apply", BL_AUTHORIZE_APPLY},
+    {"/bounceline.v1.ListControl/Lookup", BL_AUTHORIZE_LOOKUP},
+    {"/bounceline.v1.ListControl/GetStatus", BL_AUTHORIZE_GET_STATUS},
+    {"/bounceline.v1.ListControl/ListRejects", BL_AUTHORIZE_LIST_REJECTS},
+    {"/bounceline.v1.ListControl/GetTop", BL_AUTHORIZE_GET_TOP},
+    {"/bounceline.v1.ListControl/Push", BL_AUTHORIZE_PUSH},
+    {"/bounceline.v1.ListControl/Watch", BL_AUTHORIZE_WATCH},
+    {"/bounceline.v1.ListControl/Export", BL_AUTHORIZE_EXPORT},
+    {"/bounceline.v1.ListControl/History", BL_AUTHORIZE_HISTORY},
+    {"/grpc.health.v1.Health/Check", BL_AUTHORIZE_HEALTH},
+    {"/grpc.health.v1.Health/Watch", BL_AUTHORIZE_HEALTH_WATCH},
+    {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", BL_AUTHORIZE_REFLECTION},
 };
 
 /* Created before and freed after everything that calls into it; what is not a lock or an atomic is written once, at the
@@ -34,9 +58,11 @@ struct bl_ingest {
     _Atomic unsigned n_calls; /* in flight; relaxed: a limit */
     atomic_bool stopping;     /* relaxed: waits need not begin */
 
-    pthread_mutex_t lock; /* of the next */
-    pthread_cond_t is_shut;
+    pthread_mutex_t lock;   /* of the next */
+    pthread_cond_t is_shut; /* or a stream's thread ended */
     bool shut;
+    struct bl_call *open; /* calls with streams, to be ended when the server stops */
+    unsigned n_streams;   /* their threads */
 };
 
 /* The tag of the server's own event. */
@@ -68,27 +94,75 @@ static int identify(struct bl_ingest *ingest, struct bl_call *call, struct bl_er
     return bl_authorize_find(ingest->parts.authorize, uid, &call->job.actor, detail);
 }
 
-static bool path_is(const grpc_slice *path, const char *text)
-{
-    return grpc_slice_str_cmp(*path, text) == 0;
-}
-
 /* The whole path is compared: nothing of it is parsed. */
 static bool find_method(const grpc_slice *path, enum bl_authorize_method *method)
 {
-    if (path_is(path, "/bounceline.v1.ListControl/Apply"))
-        *method = BL_AUTHORIZE_APPLY;
-    else if (path_is(path, "/bounceline.v1.ListControl/Lookup"))
-        *method = BL_AUTHORIZE_LOOKUP;
-    else if (path_is(path, "/bounceline.v1.ListControl/GetStatus"))
-        *method = BL_AUTHORIZE_GET_STATUS;
-    else if (path_is(path, "/bounceline.v1.ListControl/ListRejects"))
-        *method = BL_AUTHORIZE_LIST_REJECTS;
-    else if (path_is(path, "/bounceline.v1.ListControl/GetTop"))
-        *method = BL_AUTHORIZE_GET_TOP;
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        if (grpc_slice_str_cmp(*path, methods[i].path) == 0) {
+            *method = methods[i].method;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of an open stream, again and again: a role can be taken away meanwhile. */
+static int admit(struct bl_call *call, struct bl_error_detail *detail)
+{
+    int error = identify(call->ingest, call, detail);
+
+    return error == BL_OK ? bl_authorize_check(&call->job.actor, call->method, detail) : error;
+}
+
+/* Calls with streams are known, so that the server's stop can end them. @return false while it stops. */
+static bool open_call(struct bl_ingest *ingest, struct bl_call *call)
+{
+    bool stopping;
+
+    (void)pthread_mutex_lock(&ingest->lock);
+    stopping = atomic_load_explicit(&ingest->stopping, memory_order_relaxed);
+    if (!stopping) {
+        call->next_open = ingest->open;
+        if (ingest->open != NULL)
+            ingest->open->previous_open = call;
+        ingest->open = call;
+    }
+    (void)pthread_mutex_unlock(&ingest->lock);
+    return !stopping;
+}
+
+static void close_call(struct bl_ingest *ingest, struct bl_call *call)
+{
+    (void)pthread_mutex_lock(&ingest->lock);
+    if (call->next_open != NULL)
+        call->next_open->previous_open = call->previous_open;
+    if (call->previous_open != NULL)
+        call->previous_open->next_open = call->next_open;
+    else if (ingest->open == call)
+        ingest->open = call->next_open;
+    call->next_open = NULL;
+    call->previous_open = NULL;
+    (void)pthread_mutex_unlock(&ingest->lock);
+}
+
+static void begin_push(struct bl_ingest *ingest, struct bl_call *call)
+{
+    const struct bl_push_parts parts = {ingest->parts.writer, ingest->parts.publish, admit};
+
+    if (!open_call(ingest, call))
+        bl_call_refuse_error(call, BL_ECLOSED, "the control plane stops");
+    else if (bl_push_create(call, &parts) != BL_OK)
+        bl_call_refuse_error(call, BL_ENOMEM, "");
+    else if (atomic_load_explicit(&ingest->stopping, memory_order_relaxed))
+        bl_push_stop(call->push); /* end_streams may have been here before the stream was */
+}
+
+static void begin_reflection(struct bl_ingest *ingest, struct bl_call *call)
+{
+    if (open_call(ingest, call))
+        bl_stock_reflect_begin(call);
     else
-        return false;
-    return true;
+        bl_call_refuse_error(call, BL_ECLOSED, "the control plane stops");
 }
 
 /* Refusals come in the order of what they cost: load, user, method, role; the message is not even asked for before. */
@@ -116,7 +190,12 @@ static void handle_arrival(struct bl_ingest *ingest, struct bl_call *call)
         bl_call_refuse_error(call, error, detail.text);
         return;
     }
-    bl_call_receive(call);
+    if (call->method == BL_AUTHORIZE_PUSH)
+        begin_push(ingest, call);
+    else if (call->method == BL_AUTHORIZE_REFLECTION)
+        begin_reflection(ingest, call);
+    else
+        bl_call_receive(call);
 }
 
 /* The answer to an Apply, with how far the data planes are. */
@@ -153,7 +232,8 @@ static void job_done(struct bl_writer_job *job)
         return;
     }
     /* While stopping nobody starts to wait any more: the answer is durable, as far as it got. */
-    if (job->request.wait_enforced && !atomic_load_explicit(&ingest->stopping, memory_order_relaxed)) {
+    if (job->request.wait_enforced && !atomic_load_explicit(&call->gone, memory_order_relaxed) &&
+        !atomic_load_explicit(&ingest->stopping, memory_order_relaxed)) {
         call->wait.serial = job->serial;
         call->wait.deadline_ms = call->arrived_ms + job->request.deadline_ms;
         call->wait.done = wait_done;
@@ -175,6 +255,7 @@ static int handle_apply(struct bl_ingest *ingest, struct bl_call *call, const ui
         return error;
     call->job.request_bytes = length + sizeof(*call);
     call->job.done = job_done;
+    call->job.bulk = bl_writer_is_bulk(&call->job);
     bl_call_hold(call);
     error = bl_writer_submit(ingest->parts.writer, &call->job);
     if (error != BL_OK) {
@@ -283,6 +364,67 @@ static int handle_rejects(struct bl_ingest *ingest, struct bl_call *call, const 
     return error;
 }
 
+/* A stream's thread has let go of everything. */
+static void stream_ended(void *owner)
+{
+    struct bl_ingest *ingest = owner;
+
+    (void)pthread_mutex_lock(&ingest->lock);
+    ingest->n_streams--;
+    (void)pthread_cond_broadcast(&ingest->is_shut);
+    (void)pthread_mutex_unlock(&ingest->lock);
+}
+
+static int begin_stream(struct bl_ingest *ingest, struct bl_call *call, const uint8_t *data, size_t length,
+                        struct bl_error_detail *detail)
+{
+    struct bl_stream_work work = {
+        .context = ingest->parts.store, .admit = admit, .ended = stream_ended, .owner = ingest};
+    bool full;
+    int error;
+
+    switch (call->method) {
+    case BL_AUTHORIZE_WATCH:
+        work.run = bl_watch_run;
+        break;
+    case BL_AUTHORIZE_EXPORT:
+        work.run = bl_export_run;
+        break;
+    case BL_AUTHORIZE_HISTORY:
+        work.run = bl_history_run;
+        break;
+    default:
+        work.run = bl_stock_watch;
+        break;
+    }
+    if (!open_call(ingest, call))
+        return bl_error_set(detail, BL_ECLOSED, "the control plane stops");
+    (void)pthread_mutex_lock(&ingest->lock);
+    full = ingest->n_streams >= BL_STREAM_MAX;
+    ingest->n_streams += !full;
+    (void)pthread_mutex_unlock(&ingest->lock);
+    if (full)
+        return bl_error_set(detail, BL_EFULL, "%d streams are open, try again", BL_STREAM_MAX);
+    error = bl_stream_create(call, &work, data, length);
+    if (error != BL_OK)
+        stream_ended(ingest);
+    else if (atomic_load_explicit(&call->gone, memory_order_relaxed))
+        bl_stream_cancel(call->stream, false); /* handle_closed may have been here before the stream was */
+    else if (atomic_load_explicit(&ingest->stopping, memory_order_relaxed))
+        bl_stream_cancel(call->stream, true); /* end_streams likewise */
+    return error;
+}
+
+static int handle_health(struct bl_call *call, const uint8_t *data, size_t length, struct bl_error_detail *detail)
+{
+    struct bl_codec_bytes response;
+    int error = bl_stock_check(data, length, &response, detail);
+
+    if (error == BL_OK)
+        bl_call_answer(call, &response);
+    return error;
+}
+
 static int handle_method(struct bl_ingest *ingest, struct bl_call *call, const uint8_t *data, size_t length,
                          struct bl_error_detail *detail)
 {
@@ -294,6 +436,13 @@ static int handle_method(struct bl_ingest *ingest, struct bl_call *call, const u
     case BL_AUTHORIZE_LIST_REJECTS:
     case BL_AUTHORIZE_GET_TOP:
         return handle_rejects(ingest, call, data, length, detail);
+    case BL_AUTHORIZE_WATCH:
+    case BL_AUTHORIZE_EXPORT:
+    case BL_AUTHORIZE_HISTORY:
+    case BL_AUTHORIZE_HEALTH_WATCH:
+        return begin_stream(ingest, call, data, length, detail);
+    case BL_AUTHORIZE_HEALTH:
+        return handle_health(call, data, length, detail);
     default:
         return handle_get_status(ingest, call, data, length, detail);
     }
@@ -319,6 +468,22 @@ static void handle_message(struct bl_ingest *ingest, struct bl_call *call)
         bl_call_refuse_error(call, error, detail.text);
 }
 
+/* The call is over; where the client ended it, so do the waiting and sending for its sake. */
+static void handle_closed(struct bl_ingest *ingest, struct bl_call *call)
+{
+    static const struct bl_codec_reached nothing = {false, 0, 0};
+
+    if (!call->cancelled)
+        return;
+    atomic_store_explicit(&call->gone, true, memory_order_relaxed);
+    if (call->push != NULL)
+        bl_push_cancel(call->push);
+    else if (call->stream != NULL)
+        bl_stream_cancel(call->stream, false);
+    else if (bl_publish_remove_wait(ingest->parts.publish, &call->wait))
+        wait_done(&call->wait, &nothing);
+}
+
 /* Every event carries one reference to its call, which ends here. */
 static void handle_event(struct bl_ingest *ingest, const struct bl_call_tag *tag, bool success)
 {
@@ -333,13 +498,30 @@ static void handle_event(struct bl_ingest *ingest, const struct bl_call_tag *tag
         }
         break;
     case BL_CALL_RECEIVED:
-        handle_message(ingest, call);
+        if (call->push != NULL)
+            bl_push_receive(call->push);
+        else if (call->method == BL_AUTHORIZE_REFLECTION)
+            bl_stock_reflect_receive(call);
+        else
+            handle_message(ingest, call);
+        break;
+    case BL_CALL_STARTED:
+        break;
+    case BL_CALL_SENT:
+        if (call->push != NULL)
+            bl_push_sent(call->push);
+        else if (call->method == BL_AUTHORIZE_REFLECTION)
+            bl_stock_reflect_sent(call);
+        else
+            bl_stream_sent(call->stream);
         break;
     case BL_CALL_ANSWERED:
+        close_call(ingest, call);
         if (call->counted)
             (void)atomic_fetch_sub_explicit(&ingest->n_calls, 1, memory_order_relaxed);
         break;
     case BL_CALL_CLOSED:
+        handle_closed(ingest, call);
         break;
     }
     bl_call_release(call);
@@ -467,9 +649,25 @@ static bool wait_shut(struct bl_ingest *ingest, int64_t until_ms)
     return shut;
 }
 
+/* Streams would go on for ever. */
+static void end_streams(struct bl_ingest *ingest)
+{
+    (void)pthread_mutex_lock(&ingest->lock);
+    atomic_store_explicit(&ingest->stopping, true, memory_order_relaxed);
+    for (struct bl_call *call = ingest->open; call != NULL; call = call->next_open) {
+        if (call->push != NULL)
+            bl_push_stop(call->push);
+        else if (call->stream != NULL)
+            bl_stream_cancel(call->stream, true);
+        else if (call->method == BL_AUTHORIZE_REFLECTION)
+            bl_stock_reflect_stop(call);
+    }
+    (void)pthread_mutex_unlock(&ingest->lock);
+}
+
 void bl_ingest_stop(struct bl_ingest *ingest, int patience_ms)
 {
-    atomic_store_explicit(&ingest->stopping, true, memory_order_relaxed);
+    end_streams(ingest);
     grpc_server_shutdown_and_notify(ingest->server, ingest->queue, &shutdown_tag);
     if (!wait_shut(ingest, bl_clock_monotonic_ms() + patience_ms)) {
         /* Also ends the connections of clients that read nothing and answer no ping. */
@@ -477,6 +675,10 @@ void bl_ingest_stop(struct bl_ingest *ingest, int patience_ms)
         while (!wait_shut(ingest, bl_clock_monotonic_ms() + 1000))
             continue;
     }
+    (void)pthread_mutex_lock(&ingest->lock);
+    while (ingest->n_streams != 0)
+        (void)pthread_cond_wait(&ingest->is_shut, &ingest->lock);
+    (void)pthread_mutex_unlock(&ingest->lock);
     grpc_completion_queue_shutdown(ingest->queue);
     for (int i = 0; i < THREADS; i++)
         (void)pthread_join(ingest->threads[i], NULL);

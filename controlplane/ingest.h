@@ -2,7 +2,8 @@
  * The gRPC server: calls in, answers out (listen → ingest → authorize → writer | the list state; publish → ingest).
  *
  * Apply goes to the writer and, with wait = ENFORCED, from there to publish; Lookup, GetStatus, ListRejects and GetTop
- * are answered on the spot, the first two under the list state's read lock. What is declared but not there yet is UNIMPLEMENTED. Bounded: calls in flight
+ * are answered on the spot, the first two under the list state's read lock. Push is push.c's, Watch, Export and History
+ * have threads of their own (stream.h), health and reflection are stock.c's. Bounded: calls in flight
  * (BL_INGEST_CALLS_MAX, above that RESOURCE_EXHAUSTED), bytes a message (32 MiB), bytes queued (writer.h).
  *
  * A caller is known by its connection (peers.h) and asked for before its message is read. Threads: two of its own on

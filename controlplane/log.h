@@ -3,7 +3,7 @@
  * next. Knows nothing of what a record says: blobs with serials.
  *
  * Rule: after any error of append the caller may believe nothing about the last records: it does not answer and exits
- * (BL_EFULL excepted: nothing was written, later appends may succeed). Threads: writer thread only. */
+ * (BL_EFULL excepted: nothing was written, later appends may succeed). Threads: one at a time (store.h has the lock). */
 #ifndef BL_LOG_H
 #define BL_LOG_H
 
@@ -36,14 +36,43 @@ uint64_t bl_log_serial(const struct bl_log *log);
  * they are on disk. @return 0; BL_EFULL: disk full, nothing written; BL_EORDER: wrong serials; BL_EIO: in doubt. */
 int bl_log_append(struct bl_log *log, const struct bl_log_blob *records, size_t n, struct bl_error_detail *detail);
 
-/** Calls @p each for every record from @p from_serial on, in order. */
+/** The serial of the first record that is kept; bl_log_serial() + 1 when there is none. */
+uint64_t bl_log_first(const struct bl_log *log);
+
+/** Calls @p each for every record from @p from_serial on, in order. A non-zero return of @p each ends it and is
+ * returned. */
 int bl_log_read(struct bl_log *log, uint64_t from_serial, int (*each)(void *context, const struct bl_log_blob *record),
                 void *context, struct bl_error_detail *detail);
 
-/** Replaces the snapshot by one at @p serial, in one transaction; parts are read back in the order written. The records
- * it makes superfluous stay (they are the audit). next() fills *part and returns 1, 0 at the end, or an error. */
-int bl_log_write_snapshot(struct bl_log *log, uint64_t serial, int (*next)(void *context, struct bl_log_blob *part),
-                          void *context, struct bl_error_detail *detail);
+/** The same from @p from_serial down to the first that is kept. */
+int bl_log_read_back(struct bl_log *log, uint64_t from_serial,
+                     int (*each)(void *context, const struct bl_log_blob *record), void *context,
+                     struct bl_error_detail *detail);
+
+/** Begins a new snapshot at @p serial beside the one there is, which counts until end. Parts are read back in the order
+ * they were added. Each of these is a small transaction of its own, so that appends can go between. After an error of add
+ * or end there is no new snapshot. @return 0, BL_EORDER, BL_EFULL or BL_EIO. */
+int bl_log_snapshot_begin(struct bl_log *log, uint64_t serial, struct bl_error_detail *detail);
+int bl_log_snapshot_add(struct bl_log *log, const struct bl_log_blob *part, struct bl_error_detail *detail);
+int bl_log_snapshot_end(struct bl_log *log, struct bl_error_detail *detail);
+
+/** Deletes one part that no snapshot counts any more. @return 1: there may be more; 0: there are none; or an error. */
+int bl_log_snapshot_sweep(struct bl_log *log, struct bl_error_detail *detail);
+
+/** Deletes the oldest records up to @p last_serial, which a snapshot must cover, at most BL_LOG_DROP_MAX in one
+ * transaction. The last record always stays. @return 0 or the error of a write. */
+int bl_log_drop(struct bl_log *log, uint64_t last_serial, struct bl_error_detail *detail);
+
+enum { BL_LOG_DROP_MAX = 64, BL_LOG_RESERVE_BYTES = 4 << 20, BL_LOG_ROOM_BYTES = 512 << 10 };
+
+/** The serial of the snapshot. */
+uint64_t bl_log_snapshot_serial(const struct bl_log *log);
+
+/** Space on the disk that is kept for when it is full: hold takes it (again), give lets it go and makes the WAL usable from
+ * its beginning. @return 0: held, and BL_LOG_ROOM_BYTES are free beside it (given, respectively); BL_EFULL; give also
+ * BL_EIO. */
+int bl_log_reserve_hold(struct bl_log *log);
+int bl_log_reserve_give(struct bl_log *log, struct bl_error_detail *detail);
 
 /** @return 0 with *serial (0: there is none) after calling @p each for every part. */
 int bl_log_read_snapshot(struct bl_log *log, uint64_t *serial,

@@ -1,4 +1,4 @@
-/* Records and the snapshot in SQLite; see log_sqlite.h for the format and the rules. */
+/* Records in SQLite; see log_sqlite.h for the format and the rules. */
 #include "controlplane/log_sqlite.h"
 
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "bounceline/siphash.h"
 
 /* The WAL's frames (pages of 4 KiB) after which it is copied into the file. */
-enum { CHECKPOINT_FRAMES = 4096 };
+enum { CHECKPOINT_FRAMES = 1024 };
 
 int bl_log_sqlite_refuse(sqlite3 *db, int error, const char *what, struct bl_error_detail *detail)
 {
@@ -36,7 +36,7 @@ int bl_log_sqlite_error(int code)
 }
 
 /* Keyed by the place, so that a body that moved to another row is found as well as one that changed. */
-static uint64_t checksum_of(uint64_t k0, uint64_t k1, const void *data, size_t length)
+uint64_t bl_log_sqlite_checksum(uint64_t k0, uint64_t k1, const void *data, size_t length)
 {
     const struct bl_siphash_key key = {k0, k1};
 
@@ -53,13 +53,13 @@ static int poison(struct bl_log *log, const char *what, struct bl_error_detail *
 }
 
 /* The first error is what a person needs, not the hundredth refusal after it. */
-static int refuse_poisoned(const struct bl_log *log, struct bl_error_detail *detail)
+int bl_log_sqlite_poisoned(const struct bl_log *log, struct bl_error_detail *detail)
 {
     return bl_error_set(detail, BL_EIO, "the log takes no more writes until a restart: %s", log->poison.text);
 }
 
 /* A write that did not succeed and was not committed: undone when the disk is merely full, in doubt otherwise. */
-static int fail_write(struct bl_log *log, int code, const char *what, struct bl_error_detail *detail)
+int bl_log_sqlite_fail(struct bl_log *log, int code, const char *what, struct bl_error_detail *detail)
 {
     if ((code & 0xff) != SQLITE_FULL)
         return poison(log, what, detail);
@@ -79,7 +79,7 @@ int bl_log_sqlite_checkpoint(struct bl_log *log, int mode, struct bl_error_detai
     if (code == SQLITE_OK && n_frames != n_copied)
         code = SQLITE_BUSY;
     if (code != SQLITE_OK)
-        return fail_write(log, code, "wal_checkpoint", detail);
+        return bl_log_sqlite_fail(log, code, "wal_checkpoint", detail);
     log->n_wal_frames = 0;
     return BL_OK;
 }
@@ -107,6 +107,11 @@ uint64_t bl_log_epoch(const struct bl_log *log)
     return log->epoch;
 }
 
+uint64_t bl_log_first(const struct bl_log *log)
+{
+    return log->first == 0 ? log->serial + 1 : log->first;
+}
+
 uint64_t bl_log_serial(const struct bl_log *log)
 {
     return log->serial;
@@ -115,7 +120,7 @@ uint64_t bl_log_serial(const struct bl_log *log)
 /* ---- Records ---- */
 
 /* Binds and runs an INSERT of (number, checksum, body). An empty body is a blob of no bytes, not NULL. */
-static int insert_row(sqlite3_stmt *insert, uint64_t number, uint64_t checksum, const struct bl_log_blob *blob)
+int bl_log_sqlite_insert(sqlite3_stmt *insert, uint64_t number, uint64_t checksum, const struct bl_log_blob *blob)
 {
     int code = sqlite3_bind_int64(insert, 1, (sqlite3_int64)number);
 
@@ -137,8 +142,9 @@ static int append_rows(struct bl_log *log, const struct bl_log_blob *records, si
     int code = sqlite3_exec(log->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
 
     for (size_t i = 0; code == SQLITE_OK && i < n; i++)
-        code = insert_row(log->insert, records[i].serial,
-                          checksum_of(log->epoch, records[i].serial, records[i].data, records[i].length), &records[i]);
+        code = bl_log_sqlite_insert(
+            log->insert, records[i].serial,
+            bl_log_sqlite_checksum(log->epoch, records[i].serial, records[i].data, records[i].length), &records[i]);
     return code == SQLITE_OK ? sqlite3_exec(log->db, "COMMIT", NULL, NULL, NULL) : code;
 }
 
@@ -148,7 +154,7 @@ int bl_log_append(struct bl_log *log, const struct bl_log_blob *records, size_t 
     int code;
 
     if (log->poison.text[0] != '\0')
-        return refuse_poisoned(log, detail);
+        return bl_log_sqlite_poisoned(log, detail);
     for (size_t i = 0; i < n; i++) {
         if (records[i].serial != log->serial + 1 + i)
             return bl_error_set(detail, BL_EORDER, "record %llu: expected serial %llu",
@@ -161,14 +167,16 @@ int bl_log_append(struct bl_log *log, const struct bl_log_blob *records, size_t 
         return error;
     code = append_rows(log, records, n);
     if (code != SQLITE_OK)
-        return fail_write(log, code, "append", detail);
+        return bl_log_sqlite_fail(log, code, "append", detail);
+    if (log->first == 0)
+        log->first = log->serial + 1;
     log->serial += n;
     return BL_OK;
 }
 
 /* The current row of (number, checksum, body), checked. */
-static int read_row(sqlite3_stmt *statement, uint64_t k0, uint64_t k1, struct bl_log_blob *blob,
-                    struct bl_error_detail *detail)
+int bl_log_sqlite_row(sqlite3_stmt *statement, uint64_t k0, uint64_t k1, struct bl_log_blob *blob,
+                      struct bl_error_detail *detail)
 {
     static const uint8_t nothing[1];
 
@@ -176,134 +184,71 @@ static int read_row(sqlite3_stmt *statement, uint64_t k0, uint64_t k1, struct bl
     blob->length = (size_t)sqlite3_column_bytes(statement, 2);
     if (blob->data == NULL)
         blob->data = nothing;
-    if ((uint64_t)sqlite3_column_int64(statement, 1) != checksum_of(k0, k1, blob->data, blob->length))
+    if ((uint64_t)sqlite3_column_int64(statement, 1) != bl_log_sqlite_checksum(k0, k1, blob->data, blob->length))
         return bl_error_set(detail, BL_EINVAL, "%s %lld is damaged: its checksum differs",
                             sqlite3_column_name(statement, 0), (long long)sqlite3_column_int64(statement, 0));
     return BL_OK;
 }
 
-int bl_log_read(struct bl_log *log, uint64_t from_serial, int (*each)(void *context, const struct bl_log_blob *record),
-                void *context, struct bl_error_detail *detail)
+/* The current row, which must be @serial's. */
+static int read_record(struct bl_log *log, sqlite3_stmt *statement, uint64_t serial,
+                       int (*each)(void *context, const struct bl_log_blob *record), void *context,
+                       struct bl_error_detail *detail)
 {
-    static const char sql[] = "SELECT serial, checksum, body FROM record WHERE serial >= ?1 ORDER BY serial";
-    struct bl_log_blob record = {.serial = from_serial == 0 ? 1 : from_serial};
+    struct bl_log_blob record = {.serial = serial};
+    int error;
+
+    if ((uint64_t)sqlite3_column_int64(statement, 0) != serial)
+        return bl_error_set(detail, BL_EINVAL, "record %llu is missing", (unsigned long long)serial);
+    error = bl_log_sqlite_row(statement, log->epoch, serial, &record, detail);
+    return error == BL_OK ? each(context, &record) : error;
+}
+
+/* @p n records from @p serial on, by steps of 1 or -1. */
+static int read_records(struct bl_log *log, const char *sql, uint64_t serial, uint64_t n, int step,
+                        int (*each)(void *context, const struct bl_log_blob *record), void *context,
+                        struct bl_error_detail *detail)
+{
     sqlite3_stmt *statement = NULL;
     int code = sqlite3_prepare_v2(log->db, sql, -1, &statement, NULL);
     int error = BL_OK;
 
     if (code == SQLITE_OK)
-        code = sqlite3_bind_int64(statement, 1, (sqlite3_int64)record.serial);
-    for (; code == SQLITE_OK && record.serial <= log->serial; record.serial++) {
+        code = sqlite3_bind_int64(statement, 1, (sqlite3_int64)serial);
+    for (; code == SQLITE_OK && error == BL_OK && n != 0; n--, serial += (uint64_t)(int64_t)step) {
         code = sqlite3_step(statement);
         if (code != SQLITE_ROW)
             break;
         code = SQLITE_OK;
-        if ((uint64_t)sqlite3_column_int64(statement, 0) != record.serial)
-            error = bl_error_set(detail, BL_EINVAL, "record %llu is missing", (unsigned long long)record.serial);
-        else
-            error = read_row(statement, log->epoch, record.serial, &record, detail);
-        if (error == BL_OK)
-            error = each(context, &record);
-        if (error != BL_OK)
-            break;
+        error = read_record(log, statement, serial, each, context, detail);
     }
     if (error == BL_OK && code == SQLITE_DONE)
-        error = bl_error_set(detail, BL_EINVAL, "record %llu is missing", (unsigned long long)record.serial);
+        error = bl_error_set(detail, BL_EINVAL, "record %llu is missing", (unsigned long long)serial);
     else if (error == BL_OK && code != SQLITE_OK)
         error = bl_log_sqlite_refuse(log->db, bl_log_sqlite_error(code), "reading records", detail);
     (void)sqlite3_finalize(statement);
     return error;
 }
 
-/* ---- The snapshot ---- */
-
-/* @return SQLITE_OK with *n_parts, or SQLite's error; or SQLITE_OK with *error from next(). */
-static int insert_parts(struct bl_log *log, uint64_t serial, int (*next)(void *context, struct bl_log_blob *part),
-                        void *context, uint64_t *n_parts, int *error)
+int bl_log_read(struct bl_log *log, uint64_t from_serial, int (*each)(void *context, const struct bl_log_blob *record),
+                void *context, struct bl_error_detail *detail)
 {
-    sqlite3_stmt *insert = NULL;
-    struct bl_log_blob part = {.serial = serial};
-    int code = sqlite3_prepare_v2(log->db, "INSERT INTO snapshot VALUES(?1, ?2, ?3)", -1, &insert, NULL);
+    static const char sql[] = "SELECT serial, checksum, body FROM record WHERE serial >= ?1 ORDER BY serial";
+    uint64_t first = from_serial == 0 ? 1 : from_serial;
 
-    for (*n_parts = 0; code == SQLITE_OK; (*n_parts)++) {
-        int more = next(context, &part);
-
-        if (more != 1) {
-            *error = more;
-            break;
-        }
-        code = insert_row(insert, *n_parts, checksum_of(log->epoch ^ serial, *n_parts, part.data, part.length), &part);
-    }
-    (void)sqlite3_finalize(insert);
-    return code;
+    if (first > log->serial)
+        return BL_OK;
+    return read_records(log, sql, first, log->serial - first + 1, 1, each, context, detail);
 }
 
-/* For two numbers of ours in a statement that runs once: no text from outside gets here. */
-static int run_format(sqlite3 *db, const char *format, uint64_t a, uint64_t b)
+int bl_log_read_back(struct bl_log *log, uint64_t from_serial,
+                     int (*each)(void *context, const struct bl_log_blob *record), void *context,
+                     struct bl_error_detail *detail)
 {
-    char sql[160];
+    static const char sql[] = "SELECT serial, checksum, body FROM record WHERE serial <= ?1 ORDER BY serial DESC";
+    uint64_t last = from_serial < log->serial ? from_serial : log->serial;
 
-    (void)sqlite3_snprintf((int)sizeof(sql), sql, format, (sqlite3_int64)a, (sqlite3_int64)b);
-    return sqlite3_exec(db, sql, NULL, NULL, NULL);
-}
-
-int bl_log_write_snapshot(struct bl_log *log, uint64_t serial, int (*next)(void *context, struct bl_log_blob *part),
-                          void *context, struct bl_error_detail *detail)
-{
-    uint64_t n_parts = 0;
-    int error = BL_OK;
-    int code;
-
-    if (log->poison.text[0] != '\0')
-        return refuse_poisoned(log, detail);
-    if (serial == 0 || serial > log->serial)
-        return bl_error_set(detail, BL_EORDER, "snapshot at serial %llu: expected 1..%llu", (unsigned long long)serial,
-                            (unsigned long long)log->serial);
-    code = sqlite3_exec(log->db, "BEGIN IMMEDIATE; DELETE FROM snapshot", NULL, NULL, NULL);
-    if (code == SQLITE_OK)
-        code = insert_parts(log, serial, next, context, &n_parts, &error);
-    if (code == SQLITE_OK && error != BL_OK) {
-        if (sqlite3_exec(log->db, "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK)
-            return poison(log, "ROLLBACK", detail);
-        return error;
-    }
-    if (code == SQLITE_OK)
-        code = run_format(log->db, "UPDATE meta SET snapshot_serial = %lld, snapshot_parts = %lld", serial, n_parts);
-    if (code == SQLITE_OK)
-        code = sqlite3_exec(log->db, "COMMIT", NULL, NULL, NULL);
-    if (code != SQLITE_OK)
-        return fail_write(log, code, "writing a snapshot", detail);
-    log->snapshot_serial = serial;
-    log->snapshot_parts = n_parts;
-    return BL_OK;
-}
-
-int bl_log_read_snapshot(struct bl_log *log, uint64_t *serial,
-                         int (*each)(void *context, const struct bl_log_blob *part), void *context,
-                         struct bl_error_detail *detail)
-{
-    static const char sql[] = "SELECT part, checksum, body FROM snapshot ORDER BY part";
-    struct bl_log_blob part = {.serial = log->snapshot_serial};
-    sqlite3_stmt *statement = NULL;
-    uint64_t n = 0;
-    int code = sqlite3_prepare_v2(log->db, sql, -1, &statement, NULL);
-    int error = code == SQLITE_OK ? BL_OK : bl_log_sqlite_refuse(log->db, bl_log_sqlite_error(code), sql, detail);
-
-    *serial = log->snapshot_serial;
-    while (error == BL_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        if ((uint64_t)sqlite3_column_int64(statement, 0) != n)
-            error = bl_error_set(detail, BL_EINVAL, "part %llu of the snapshot is missing", (unsigned long long)n);
-        if (error == BL_OK)
-            error = read_row(statement, log->epoch ^ log->snapshot_serial, n, &part, detail);
-        if (error == BL_OK)
-            error = each(context, &part);
-        n++;
-    }
-    if (error == BL_OK && code != SQLITE_DONE)
-        error = bl_log_sqlite_refuse(log->db, bl_log_sqlite_error(code), "reading the snapshot", detail);
-    if (error == BL_OK && n != log->snapshot_parts)
-        error = bl_error_set(detail, BL_EINVAL, "the snapshot has %llu parts: expected %llu", (unsigned long long)n,
-                             (unsigned long long)log->snapshot_parts);
-    (void)sqlite3_finalize(statement);
-    return error;
+    if (log->first == 0 || last < log->first)
+        return BL_OK;
+    return read_records(log, sql, last, last - log->first + 1, -1, each, context, detail);
 }

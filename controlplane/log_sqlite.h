@@ -3,9 +3,14 @@
  * Nobody else includes this. The format and the rules of durability stand here.
  *
  *   DIRECTORY/log.sqlite   application_id "BLlg", user_version BL_VERSION_LOG
- *     record(serial, checksum, body)           serial 1, 2, 3 … without a gap; never deleted: the audit
- *     snapshot(part, checksum, body)           the one snapshot: parts 0 .. snapshot_parts - 1
+ *     record(serial, checksum, body)           serials without a gap; the oldest are deleted (bl_log_drop)
+ *     snapshot(part, checksum, body)           the snapshot, and what was begun of the next or left of the last
  *     meta(epoch, snapshot_serial, snapshot_parts)   one row
+ *   DIRECTORY/reserve      BL_LOG_RESERVE_BYTES for when the disk is full
+ *
+ * snapshot_parts is generation × 2^32 + number of parts, and the parts of the snapshot are generation × 2^32 + 0, 1, 2 …;
+ * all others count for nothing. So a snapshot is written beside the old one in small transactions, and counts from the one
+ * that changes meta.
  *
  * Valid: the serials have no gap, and each checksum is SipHash-2-4 of the body under the key (epoch, serial), of a
  * snapshot's part under (epoch ^ serial, part). SQLite has no checksum of its own for pages of the file. Records are
@@ -23,6 +28,7 @@
 #ifndef BL_LOG_SQLITE_H
 #define BL_LOG_SQLITE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,15 +37,20 @@
 #include "controlplane/log.h"
 
 #define BL_LOG_SQLITE_FILE "log.sqlite"
+#define BL_LOG_SQLITE_RESERVE "reserve"
 
 struct bl_log {
     sqlite3 *db;
     sqlite3_stmt *insert;
     int directory; /* holds the lock */
     uint64_t epoch;
+    uint64_t first; /* kept; 0: none */
     uint64_t serial;
     uint64_t snapshot_serial;
-    uint64_t snapshot_parts;
+    uint64_t snapshot_parts;  /* as in meta */
+    uint64_t building_serial; /* of the snapshot that is being written; 0: none is */
+    uint64_t building_parts;
+    bool reserved;
     int n_wal_frames;
     struct bl_error_detail poison; /* not empty: why nothing is written any more */
 };
@@ -55,5 +66,24 @@ int bl_log_sqlite_checkpoint(struct bl_log *log, int mode, struct bl_error_detai
 
 /** Closes without a word to the file: what is not synced by now stays so. Also for a log half opened. */
 void bl_log_sqlite_release(struct bl_log *log);
+
+/** SipHash-2-4 of a body, keyed by its place: one that moved to another row is found as well as one that changed. */
+uint64_t bl_log_sqlite_checksum(uint64_t k0, uint64_t k1, const void *data, size_t length);
+
+/** Binds and runs an INSERT of (number, checksum, body). @return SQLite's code. */
+int bl_log_sqlite_insert(sqlite3_stmt *insert, uint64_t number, uint64_t checksum, const struct bl_log_blob *blob);
+
+/** The current row of (number, checksum, body), checked. @return 0 or BL_EINVAL. */
+int bl_log_sqlite_row(sqlite3_stmt *statement, uint64_t k0, uint64_t k1, struct bl_log_blob *blob,
+                      struct bl_error_detail *detail);
+
+/** A write that did not succeed and was not committed: undone when the disk is merely full, in doubt otherwise. */
+int bl_log_sqlite_fail(struct bl_log *log, int code, const char *what, struct bl_error_detail *detail);
+
+/** Refuses a write to a poisoned log, with the first error. @return BL_EIO. */
+int bl_log_sqlite_poisoned(const struct bl_log *log, struct bl_error_detail *detail);
+
+/** Statements of ours without a result; %lld stands for the two numbers. @return SQLite's code. */
+int bl_log_sqlite_run(sqlite3 *db, const char *format, uint64_t a, uint64_t b);
 
 #endif

@@ -260,9 +260,16 @@ static int load_state(struct bl_log *log, struct bl_error_detail *detail)
         return error;
     if (epoch == 0)
         return bl_error_set(detail, BL_EINVAL, "the log has no epoch");
-    if (last != 0 && first != 1)
-        return bl_error_set(detail, BL_EINVAL, "the first record is %lld: expected 1", (long long)first);
-    if (snapshot < 0 || snapshot > last || n_parts < 0)
+    if (snapshot < 0 || n_parts < 0)
+        return bl_error_set(detail, BL_EINVAL, "the snapshot is at serial %lld, of %lld parts", (long long)snapshot,
+                            (long long)n_parts);
+    /* A restored log begins as a snapshot alone. */
+    if (last == 0)
+        last = snapshot;
+    if (first > snapshot + 1)
+        return bl_error_set(detail, BL_EINVAL, "the first record is %lld: expected at most %lld, behind the snapshot",
+                            (long long)first, (long long)snapshot + 1);
+    if (last < snapshot)
         return bl_error_set(detail, BL_EINVAL,
                             "the snapshot is at serial %lld and the last record is %lld: expected "
                             "records up to the snapshot",
@@ -271,6 +278,7 @@ static int load_state(struct bl_log *log, struct bl_error_detail *detail)
         return bl_error_set(detail, BL_EINVAL, "found %lld records from %lld to %lld: expected %lld, without a gap",
                             (long long)n_after, (long long)snapshot + 1, (long long)last, (long long)(last - snapshot));
     log->epoch = (uint64_t)epoch;
+    log->first = (uint64_t)first;
     log->serial = (uint64_t)last;
     log->snapshot_serial = (uint64_t)snapshot;
     log->snapshot_parts = (uint64_t)n_parts;

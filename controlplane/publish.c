@@ -186,6 +186,21 @@ void bl_publish_add_wait(struct bl_publish *publish, struct bl_publish_wait *wai
         wait->done(wait, &wait->reached);
 }
 
+bool bl_publish_remove_wait(struct bl_publish *publish, struct bl_publish_wait *wait)
+{
+    struct bl_publish_wait **link = &publish->waits;
+    bool found;
+
+    (void)pthread_mutex_lock(&publish->lock);
+    while (*link != NULL && *link != wait)
+        link = &(*link)->next;
+    found = *link != NULL;
+    if (found)
+        *link = wait->next;
+    (void)pthread_mutex_unlock(&publish->lock);
+    return found;
+}
+
 int64_t bl_publish_expire(struct bl_publish *publish, int64_t now_ms, bool all)
 {
     struct bl_publish_wait *ready;

@@ -46,6 +46,10 @@ struct bl_publish_wait {
 /** Answers at once when no data plane is connected (not enforced) or all have the serial. */
 void bl_publish_add_wait(struct bl_publish *publish, struct bl_publish_wait *wait);
 
+/** Takes a wait back whose caller is gone. @return true: it was there and done will not be called; false: it was or is
+ * being called. */
+bool bl_publish_remove_wait(struct bl_publish *publish, struct bl_publish_wait *wait);
+
 /** Answers all whose deadline is over, or everyone (@p all). @return the next deadline, or INT64_MAX. */
 int64_t bl_publish_expire(struct bl_publish *publish, int64_t now_ms, bool all);
 

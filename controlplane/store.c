@@ -126,6 +126,16 @@ static int init_lock(pthread_rwlock_t *lock)
     return failed != 0 ? BL_ENOMEM : BL_OK;
 }
 
+static void init_moved(pthread_cond_t *moved)
+{
+    pthread_condattr_t attributes;
+
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(moved, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+}
+
 int bl_store_open(struct bl_store *store, const struct bl_settings_controlplane *settings,
                   struct bl_error_detail *detail)
 {
@@ -138,6 +148,10 @@ int bl_store_open(struct bl_store *store, const struct bl_settings_controlplane 
     error = init_lock(&store->lock);
     if (error != BL_OK)
         return error;
+    (void)pthread_mutex_init(&store->log_lock, NULL);
+    (void)pthread_mutex_init(&store->reader_lock, NULL);
+    (void)pthread_mutex_init(&store->head_lock, NULL);
+    init_moved(&store->moved);
     error = bl_log_open(&store->log, settings->data_directory, detail);
     if (error == BL_OK)
         error = bl_list_state_create(&store->state, bl_log_epoch(store->log), store->source_order, settings->n_sources);
@@ -145,6 +159,8 @@ int bl_store_open(struct bl_store *store, const struct bl_settings_controlplane 
         error = bl_answers_create(&store->answers, settings->retry_window);
     if (error == BL_OK)
         error = fold_log(store, detail);
+    if (error == BL_OK)
+        store->head = bl_log_serial(store->log);
     if (error != BL_OK)
         bl_store_close(store);
     return error;
@@ -158,134 +174,10 @@ void bl_store_close(struct bl_store *store)
         bl_list_state_free(store->state);
     if (store->log != NULL)
         bl_log_close(store->log);
+    (void)pthread_cond_destroy(&store->moved);
+    (void)pthread_mutex_destroy(&store->head_lock);
+    (void)pthread_mutex_destroy(&store->reader_lock);
+    (void)pthread_mutex_destroy(&store->log_lock);
     (void)pthread_rwlock_destroy(&store->lock);
     memset(store, 0, sizeof(*store));
-}
-
-/* About what one part of a snapshot takes before neighbours are merged. */
-enum { PART_BYTES = 1 << 20, LAYER_BYTES = 64 };
-
-/* Cuts the state into encoded parts. Strings are the state's own. */
-struct parts {
-    struct bl_codec_snapshot snapshot;
-    struct bl_codec_bytes *blobs;
-    size_t n;
-    size_t n_allocated;
-    size_t next; /* to write */
-
-    struct bl_effect_group *groups; /* of the part in the making; one a layer */
-    struct bl_prefix *prefixes;
-    struct bl_answer *answers;
-    size_t n_bytes;
-};
-
-enum { PART_ITEMS_MAX = PART_BYTES / LAYER_BYTES };
-
-static int flush_part(struct parts *parts)
-{
-    int error;
-
-    if (parts->n == parts->n_allocated) {
-        size_t n_allocated = parts->n_allocated * 2 + 16;
-        struct bl_codec_bytes *blobs = realloc(parts->blobs, n_allocated * sizeof(*blobs));
-
-        if (blobs == NULL)
-            return BL_ENOMEM;
-        parts->blobs = blobs;
-        parts->n_allocated = n_allocated;
-    }
-    error = bl_codec_log_encode_snapshot(&parts->snapshot, &parts->blobs[parts->n]);
-    if (error != BL_OK)
-        return error;
-    parts->n++;
-    parts->n_bytes = 0;
-    parts->snapshot.n_groups = 0;
-    parts->snapshot.n_answers = 0;
-    parts->snapshot.classes = NULL;
-    return BL_OK;
-}
-
-static size_t text_bytes(const char *text)
-{
-    return text == NULL ? 0 : strlen(text);
-}
-
-/* Each layer as a group of its own; the codec makes neighbours that are alike one. */
-static int take_layer(void *context, const struct bl_list_layer *layer)
-{
-    struct parts *parts = context;
-    size_t i = parts->snapshot.n_groups++;
-
-    parts->prefixes[i] = layer->prefix;
-    parts->groups[i] = (struct bl_effect_group){layer->kind, layer->attributes, &parts->prefixes[i], 1};
-    parts->n_bytes += LAYER_BYTES + text_bytes(layer->attributes.source) + text_bytes(layer->attributes.reason) +
-                      text_bytes(layer->attributes.url) + text_bytes(layer->attributes.actor);
-    return parts->n_bytes >= PART_BYTES ? flush_part(parts) : BL_OK;
-}
-
-static int take_answer(void *context, const struct bl_answer *answer)
-{
-    struct parts *parts = context;
-
-    parts->answers[parts->snapshot.n_answers++] = *answer;
-    parts->n_bytes += LAYER_BYTES + text_bytes(answer->session) + answer->length;
-    return parts->n_bytes >= PART_BYTES ? flush_part(parts) : BL_OK;
-}
-
-/* All parts are encoded before the first is written: the log pulls, the state pushes. */
-static int make_parts(const struct bl_store *store, struct parts *parts)
-{
-    int error;
-
-    parts->groups = calloc(PART_ITEMS_MAX + 1, sizeof(*parts->groups));
-    parts->prefixes = calloc(PART_ITEMS_MAX + 1, sizeof(*parts->prefixes));
-    parts->answers = calloc(PART_ITEMS_MAX + 1, sizeof(*parts->answers));
-    if (parts->groups == NULL || parts->prefixes == NULL || parts->answers == NULL)
-        return BL_ENOMEM;
-    parts->snapshot = (struct bl_codec_snapshot){
-        .epoch = bl_list_state_epoch(store->state),
-        .serial = bl_list_state_serial(store->state),
-        .groups = parts->groups,
-        .classes = bl_list_state_classes(store->state),
-        .answers = parts->answers,
-    };
-    error = bl_list_state_each_layer(store->state, take_layer, parts);
-    /* Answers start in a part of their own; the first part is there in any case: it has the classes. */
-    if (error == BL_OK)
-        error = flush_part(parts);
-    if (error == BL_OK)
-        error = bl_answers_each(store->answers, take_answer, parts);
-    if (error == BL_OK && parts->snapshot.n_answers != 0)
-        error = flush_part(parts);
-    return error;
-}
-
-static int next_part(void *context, struct bl_log_blob *blob)
-{
-    struct parts *parts = context;
-
-    if (parts->next == parts->n)
-        return 0;
-    *blob =
-        (struct bl_log_blob){parts->snapshot.serial, parts->blobs[parts->next].data, parts->blobs[parts->next].length};
-    parts->next++;
-    return 1;
-}
-
-int bl_store_write_snapshot(struct bl_store *store, struct bl_error_detail *detail)
-{
-    struct parts parts = {.n = 0};
-    int error = make_parts(store, &parts);
-
-    if (error == BL_OK)
-        error = bl_log_write_snapshot(store->log, parts.snapshot.serial, next_part, &parts, detail);
-    /* Also after a failure: the next try comes after as many records again. */
-    store->snapshot_serial = bl_list_state_serial(store->state);
-    for (size_t i = 0; i < parts.n; i++)
-        bl_codec_bytes_fini(&parts.blobs[i]);
-    free(parts.blobs);
-    free(parts.groups);
-    free(parts.prefixes);
-    free(parts.answers);
-    return error;
 }

@@ -10,20 +10,32 @@
 #include "controlplane/codec_log.h"
 #include "controlplane/notice.h"
 #include "controlplane/policy.h"
+#include "controlplane/upkeep.h"
+
+/* The fault, and what who wrote is told: only delists are taken, from the reserve, until there is room again. */
+#define DISK_FULL "disk full"
+
+/* First in, first out. */
+struct queue {
+    struct bl_writer_job *first;
+    struct bl_writer_job *last;
+};
 
 /* Two halves: what submitters touch, under `lock`, and what only the writer thread touches. The list state's own lock
  * (store.h) is taken outside of `lock`, never inside it. */
 struct bl_writer {
     struct bl_store *store;
     struct bl_publish *publish;
+    struct bl_upkeep *upkeep;
     pthread_t thread;
     _Atomic(const char *) fault; /* relaxed: a text for people */
 
     pthread_mutex_t lock; /* of the queue and of stop */
     pthread_cond_t wake;
     bool stop;
-    struct bl_writer_job *first;
-    struct bl_writer_job *last;
+    struct queue small;
+    struct queue bulk;
+    bool bulks_turn;
     size_t n_queued_bytes;
 
     /* Of the writer thread alone: the group in the making. */
@@ -153,20 +165,23 @@ static int append(struct bl_writer *writer, size_t n, size_t mark)
     struct bl_error_detail detail = {""};
     struct bl_list_changes changes;
     uint64_t from_serial = bl_log_serial(writer->store->log);
-    int error = bl_log_append(writer->store->log, writer->blobs, n, &detail);
+    int error;
 
+    (void)pthread_mutex_lock(&writer->store->log_lock);
+    error = bl_log_append(writer->store->log, writer->blobs, n, &detail);
+    (void)pthread_mutex_unlock(&writer->store->log_lock);
     if (error == BL_EFULL) {
         bl_list_state_rollback(writer->store->state, mark);
-        set_fault(writer, "disk full");
+        set_fault(writer, DISK_FULL);
         return error;
     }
     /* Anything else may or may not be on disk; after a failed fsync a second one would lie. */
     if (error != BL_OK)
         give_up("log", &detail, error);
-    set_fault(writer, "");
     /* From here on it is true: readers get in when the caller unlocks, data planes are told right away. */
     bl_list_state_commit(writer->store->state, from_serial + n, &changes);
     bl_publish_commit(writer->publish, writer->store->state, from_serial, &changes);
+    bl_store_move_head(writer->store, from_serial + n);
     return BL_OK;
 }
 
@@ -193,12 +208,12 @@ static void fail_group(struct bl_writer *writer)
 {
     for (size_t i = 0; i < writer->n_jobs; i++)
         if (writer->jobs[i]->error == BL_OK && !writer->jobs[i]->repeated)
-            fail(writer->jobs[i], BL_EFULL, "disk full");
+            fail(writer->jobs[i], BL_EFULL, DISK_FULL);
 }
 
 /* The one place where the list changes for clients. The write lock spans from the first decision until the records are
- * on disk, so no reader sees what a crash could take back. */
-static void commit_group(struct bl_writer *writer)
+ * on disk, so no reader sees what a crash could take back. @return 0, or BL_EFULL: all of it was taken back. */
+static int decide_group(struct bl_writer *writer)
 {
     int64_t now_ms = bl_clock_wall_ms();
     size_t n_records = 0;
@@ -223,6 +238,12 @@ static void commit_group(struct bl_writer *writer)
     else
         bl_list_state_rollback(writer->store->state, mark);
     (void)pthread_rwlock_unlock(&writer->store->lock);
+    return error;
+}
+
+/* The group is decided, one way or the other. */
+static void answer_group(struct bl_writer *writer, int error)
+{
     if (error != BL_OK)
         fail_group(writer);
     for (size_t i = 0; i < writer->n_jobs; i++) {
@@ -231,6 +252,86 @@ static void commit_group(struct bl_writer *writer)
         bl_codec_bytes_fini(&writer->records[i]);
         writer->jobs[i]->done(writer->jobs[i]);
     }
+}
+
+static bool is_delist(const struct bl_writer_job *job)
+{
+    const struct bl_batch *batch = &job->request.batch;
+
+    for (size_t i = 0; i < batch->n_updates; i++)
+        if (batch->updates[i].kind != BL_UPDATE_DELIST)
+            return false;
+    return batch->bulk == NULL;
+}
+
+/* Answers "disk full" to all but the delists of the group that have a record, which are made as if nobody had looked at
+ * them yet. */
+static void keep_delists(struct bl_writer *writer)
+{
+    size_t n_kept = 0;
+
+    for (size_t i = 0; i < writer->n_jobs; i++) {
+        struct bl_writer_job *job = writer->jobs[i];
+
+        bl_codec_bytes_fini(&writer->records[i]);
+        if (job->error == BL_OK && !job->repeated && is_delist(job)) {
+            bl_codec_bytes_fini(&job->answer);
+            writer->jobs[n_kept++] = job;
+            continue;
+        }
+        if (job->error == BL_OK && !job->repeated)
+            fail(job, BL_EFULL, DISK_FULL);
+        job->done(job);
+    }
+    writer->n_jobs = n_kept;
+}
+
+/* Lets go of the reserve. */
+static int give_reserve(struct bl_writer *writer)
+{
+    struct bl_error_detail detail = {""};
+    int error;
+
+    (void)pthread_mutex_lock(&writer->store->log_lock);
+    error = bl_log_reserve_give(writer->store->log, &detail);
+    (void)pthread_mutex_unlock(&writer->store->log_lock);
+    if (error != BL_OK && error != BL_EFULL)
+        give_up("log", &detail, error);
+    return error;
+}
+
+/* The disk is well again when the reserve fits on it. */
+static void look_for_room(struct bl_writer *writer)
+{
+    int error;
+
+    (void)pthread_mutex_lock(&writer->store->log_lock);
+    error = bl_log_reserve_hold(writer->store->log);
+    (void)pthread_mutex_unlock(&writer->store->log_lock);
+    if (error == BL_OK)
+        set_fault(writer, "");
+}
+
+static void commit_group(struct bl_writer *writer)
+{
+    int error = BL_OK;
+
+    if (bl_writer_fault(writer)[0] != '\0')
+        look_for_room(writer);
+    /* What is left of the disk is for delists. */
+    if (bl_writer_fault(writer)[0] != '\0')
+        for (size_t i = 0; i < writer->n_jobs; i++)
+            writer->records[i] = (struct bl_codec_bytes){NULL, 0};
+    if (bl_writer_fault(writer)[0] != '\0')
+        keep_delists(writer);
+    if (writer->n_jobs != 0)
+        error = decide_group(writer);
+    if (error == BL_EFULL) {
+        keep_delists(writer);
+        if (writer->n_jobs != 0 && give_reserve(writer) == BL_OK)
+            error = decide_group(writer);
+    }
+    answer_group(writer, error);
 }
 
 /* A retry that meets its first try in one group waits for the next: its answer is not known before. */
@@ -251,24 +352,48 @@ static bool repeats_in_group(const struct bl_writer *writer, const struct bl_wri
     return false;
 }
 
-/* Moves what goes into one commit from the queue to the group. Under the lock. */
-static void take_group(struct bl_writer *writer)
+static size_t count_items(const struct bl_writer_job *job)
+{
+    const struct bl_batch *batch = &job->request.batch;
+
+    return batch->bulk == NULL ? batch->n_updates : batch->bulk->n_ipv4 + batch->bulk->n_ipv6;
+}
+
+bool bl_writer_is_bulk(const struct bl_writer_job *job)
+{
+    return count_items(job) > BL_WRITER_SMALL_ITEMS;
+}
+
+/* Moves jobs from @queue to the group, up to @n_jobs_max of them and as many items as a commit may have. */
+static void take_jobs(struct bl_writer *writer, struct queue *queue, size_t n_jobs_max)
 {
     size_t n_bytes = 0;
+    size_t n_items = 0;
 
-    writer->n_jobs = 0;
-    while (writer->first != NULL && writer->n_jobs < writer->n_jobs_max && n_bytes < BL_WRITER_GROUP_BYTES) {
-        struct bl_writer_job *job = writer->first;
+    while (queue->first != NULL && writer->n_jobs < n_jobs_max && n_bytes < BL_WRITER_GROUP_BYTES &&
+           n_items < BL_WRITER_GROUP_ITEMS) {
+        struct bl_writer_job *job = queue->first;
 
         if (repeats_in_group(writer, job))
             break;
-        writer->first = job->next;
-        if (writer->first == NULL)
-            writer->last = NULL;
+        queue->first = job->next;
+        if (queue->first == NULL)
+            queue->last = NULL;
         writer->n_queued_bytes -= job->request_bytes;
         n_bytes += job->request_bytes;
+        n_items += count_items(job);
         writer->jobs[writer->n_jobs++] = job;
     }
+}
+
+/* What goes into one commit: small ones or bulks, in turns while both wait. Under the lock. */
+static void take_group(struct bl_writer *writer)
+{
+    bool bulks = writer->bulk.first != NULL && (writer->small.first == NULL || writer->bulks_turn);
+
+    writer->n_jobs = 0;
+    take_jobs(writer, bulks ? &writer->bulk : &writer->small, writer->n_jobs_max);
+    writer->bulks_turn = !bulks;
 }
 
 /* Applies a record as a replay would. The state is locked. */
@@ -332,25 +457,6 @@ static bool expire(struct bl_writer *writer)
     return n == BL_WRITER_EXPIRIES_MAX;
 }
 
-/* A snapshot that does not fit on the disk costs time at the next start and nothing else. */
-static void snapshot_when_due(struct bl_writer *writer)
-{
-    struct bl_error_detail detail = {""};
-    uint64_t serial = bl_log_serial(writer->store->log);
-    int error;
-
-    if (serial - writer->store->snapshot_serial < writer->store->settings->snapshot_records)
-        return;
-    error = bl_store_write_snapshot(writer->store, &detail);
-    if (error == BL_EIO || error == BL_EORDER)
-        give_up("snapshot", &detail, error);
-    if (error == BL_OK)
-        bl_notice_write("snapshot at serial %llu", (unsigned long long)serial);
-    else
-        bl_notice_write("snapshot at serial %llu: %s: %s", (unsigned long long)serial, bl_error_text(error),
-                        detail.text);
-}
-
 /* Waits for work or @due_ms, then takes a group. @return false when all is done and the thread is to end. */
 static bool next_group(struct bl_writer *writer, int64_t due_ms)
 {
@@ -358,7 +464,7 @@ static bool next_group(struct bl_writer *writer, int64_t due_ms)
     bool goes_on;
 
     (void)pthread_mutex_lock(&writer->lock);
-    while (writer->first == NULL && !writer->stop)
+    while (writer->small.first == NULL && writer->bulk.first == NULL && !writer->stop)
         if (pthread_cond_timedwait(&writer->wake, &writer->lock, &due) != 0)
             break;
     take_group(writer);
@@ -379,9 +485,12 @@ static void *run(void *context)
     while (next_group(writer, expiry_ms)) {
         if (writer->n_jobs != 0)
             commit_group(writer);
-        if (bl_clock_monotonic_ms() >= expiry_ms && !expire(writer))
-            expiry_ms = bl_clock_monotonic_ms() + EXPIRY_TICK_MS;
-        snapshot_when_due(writer);
+        if (bl_clock_monotonic_ms() >= expiry_ms) {
+            look_for_room(writer);
+            if (bl_writer_fault(writer)[0] != '\0' || !expire(writer))
+                expiry_ms = bl_clock_monotonic_ms() + EXPIRY_TICK_MS;
+        }
+        bl_upkeep_begin_snapshot(writer->upkeep);
     }
     return NULL;
 }
@@ -418,7 +527,7 @@ int bl_writer_create(struct bl_writer **out, struct bl_store *store, struct bl_p
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&writer->wake, &attributes);
     (void)pthread_condattr_destroy(&attributes);
-    if (pthread_create(&writer->thread, NULL, run, writer) != 0) {
+    if (bl_upkeep_create(&writer->upkeep, store) != BL_OK || pthread_create(&writer->thread, NULL, run, writer) != 0) {
         free_memory(writer);
         return BL_EIO;
     }
@@ -433,6 +542,7 @@ void bl_writer_free(struct bl_writer *writer)
     (void)pthread_cond_signal(&writer->wake);
     (void)pthread_mutex_unlock(&writer->lock);
     (void)pthread_join(writer->thread, NULL);
+    bl_upkeep_free(writer->upkeep);
     (void)pthread_cond_destroy(&writer->wake);
     (void)pthread_mutex_destroy(&writer->lock);
     free_memory(writer);
@@ -440,6 +550,7 @@ void bl_writer_free(struct bl_writer *writer)
 
 int bl_writer_submit(struct bl_writer *writer, struct bl_writer_job *job)
 {
+    struct queue *queue = job->bulk ? &writer->bulk : &writer->small;
     int error = BL_OK;
 
     job->next = NULL;
@@ -447,11 +558,11 @@ int bl_writer_submit(struct bl_writer *writer, struct bl_writer_job *job)
     if (writer->n_queued_bytes + job->request_bytes > BL_WRITER_QUEUE_BYTES) {
         error = BL_EFULL;
     } else {
-        if (writer->last == NULL)
-            writer->first = job;
+        if (queue->last == NULL)
+            queue->first = job;
         else
-            writer->last->next = job;
-        writer->last = job;
+            queue->last->next = job;
+        queue->last = job;
         writer->n_queued_bytes += job->request_bytes;
         /* One writer waits here, so one is woken. */
         (void)pthread_cond_signal(&writer->wake);

@@ -5,7 +5,13 @@
  * state, appends their records in one transaction, and only then unlocks, publishes and answers. So what any reader sees
  * is durable, and what is answered is durable and readable. Each second it also turns what has expired into a record.
  *
- * When the disk is full the whole group is taken back and refused; a later one may succeed. When the log is in doubt
+ * Two lanes: small batches (at most BL_WRITER_SMALL_ITEMS, a delist and the like) and bulks have commits of their own, in
+ * turns while both wait, and a commit of bulks ends behind BL_WRITER_GROUP_ITEMS items: so a delist beside an import waits
+ * for one short commit and not for what is queued. A single batch is never cut: who sends a million items in one batch
+ * holds the others up for as long as it takes to decide it.
+ *
+ * When the disk is full the whole group is taken back and refused, and then everything but delists is: those go on, in
+ * space that is kept for them (bl_log_reserve_hold). As soon as that much is free again, writes are taken again. When the log is in doubt
  * there is no answer: the program exits with status 1, and the next start finds out what is true. */
 #ifndef BL_WRITER_H
 #define BL_WRITER_H
@@ -17,7 +23,9 @@
 enum {
     BL_WRITER_QUEUE_BYTES = 128 << 20,
     BL_WRITER_GROUP_BYTES = 8 << 20, /**< a group ends behind the batch that reaches it */
-    BL_WRITER_EXPIRIES_MAX = 4096,   /**< in one record */
+    BL_WRITER_GROUP_ITEMS = 2048,    /**< likewise: some 3 ms on the locked list */
+    BL_WRITER_SMALL_ITEMS = 64,
+    BL_WRITER_EXPIRIES_MAX = 4096, /**< in one record */
 };
 
 struct bl_writer;
@@ -27,6 +35,7 @@ struct bl_writer_job {
     struct bl_actor actor;
     struct bl_codec_request request;
     size_t request_bytes;
+    bool bulk; /**< which lane: bl_writer_is_bulk says, or true where it must stay behind an earlier bulk */
     void (*done)(struct bl_writer_job *job); /**< on the writer thread, without the lock */
 
     /* The result: */
@@ -46,7 +55,10 @@ int bl_writer_create(struct bl_writer **out, struct bl_store *store, struct bl_p
 /** Answers what is queued, then ends the thread. No submit may come after it began. */
 void bl_writer_free(struct bl_writer *writer);
 
-/** Queues @p job. @return 0, or BL_EFULL: too much is queued (done is not called). Threads: any. */
+/** The lane that the batch of @p job belongs to. */
+bool bl_writer_is_bulk(const struct bl_writer_job *job);
+
+/** Queues @p job in its lane; those of one lane are decided in the order they came. @return 0, or BL_EFULL: too much is queued (done is not called). Threads: any. */
 int bl_writer_submit(struct bl_writer *writer, struct bl_writer_job *job);
 
 /** Why writes are refused now; "" when they are not. A static string. Threads: any. */

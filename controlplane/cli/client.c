@@ -329,3 +329,120 @@ int bl_client_call(struct bl_client *client, const struct bl_client_call *call, 
         *detail = cause;
     return error;
 }
+
+/* A stream in progress: how many events of the queue are still due, and whether the next answer was asked for. */
+struct streaming {
+    grpc_call *call;
+    struct answer answer;
+    unsigned n_due;
+    bool asked;
+};
+
+/* Tags of a stream's events. */
+static char start_tag;
+static char message_tag;
+
+static bool begin_stream(struct streaming *streaming, grpc_byte_buffer *request)
+{
+    struct answer *answer = &streaming->answer;
+    grpc_op operations[5] = {
+        {.op = GRPC_OP_SEND_INITIAL_METADATA},
+        {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = request},
+        {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
+        {.op = GRPC_OP_RECV_INITIAL_METADATA, .data.recv_initial_metadata.recv_initial_metadata = &answer->initial},
+    };
+    grpc_op status = {.op = GRPC_OP_RECV_STATUS_ON_CLIENT,
+                      .data.recv_status_on_client = {.trailing_metadata = &answer->trailing,
+                                                     .status = &answer->status,
+                                                     .status_details = &answer->status_text}};
+
+    if (grpc_call_start_batch(streaming->call, operations, 4, &start_tag, NULL) != GRPC_CALL_OK)
+        return false;
+    streaming->n_due++;
+    if (grpc_call_start_batch(streaming->call, &status, 1, &start_tag, NULL) != GRPC_CALL_OK)
+        return false;
+    streaming->n_due++;
+    return true;
+}
+
+static void ask_message(struct streaming *streaming)
+{
+    grpc_op operation = {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &streaming->answer.message};
+
+    if (grpc_call_start_batch(streaming->call, &operation, 1, &message_tag, NULL) == GRPC_CALL_OK) {
+        streaming->n_due++;
+        streaming->asked = true;
+    }
+}
+
+/* An answer, or the end of them. */
+static int take_answer(struct streaming *streaming, const struct bl_client_stream *stream,
+                       struct bl_error_detail *detail)
+{
+    uint8_t *data;
+    size_t length;
+    int error;
+
+    streaming->asked = false;
+    if (streaming->answer.message == NULL)
+        return BL_OK;
+    error = take_message(streaming->answer.message, &data, &length);
+    grpc_byte_buffer_destroy(streaming->answer.message);
+    streaming->answer.message = NULL;
+    if (error != BL_OK)
+        return bl_error_set(detail, error, "the control plane's answer can't be read: %s", bl_error_text(error));
+    error = stream->take(stream->context, data, length, detail);
+    free(data);
+    if (error == BL_OK)
+        ask_message(streaming);
+    return error;
+}
+
+/* All events are waited for, also behind a cancellation: they point into our memory. */
+static int run_stream(struct bl_client *client, struct streaming *streaming, const struct bl_client_stream *stream,
+                      bool *is_over, struct bl_error_detail *detail)
+{
+    int error = BL_OK;
+
+    ask_message(streaming);
+    while (streaming->n_due != 0) {
+        gpr_timespec next = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(TICK_MS, GPR_TIMESPAN));
+        grpc_event event = grpc_completion_queue_next(client->queue, next, NULL);
+
+        if (event.type == GRPC_OP_COMPLETE)
+            streaming->n_due--;
+        if (event.type == GRPC_OP_COMPLETE && event.tag == &message_tag && error == BL_OK && !*is_over)
+            error = take_answer(streaming, stream, detail);
+        if (error == BL_OK && !*is_over && stream->is_over(stream->context))
+            *is_over = true;
+        if (error != BL_OK || *is_over)
+            (void)grpc_call_cancel(streaming->call, NULL);
+    }
+    return error;
+}
+
+int bl_client_stream(struct bl_client *client, const struct bl_client_stream *stream, struct bl_error_detail *detail)
+{
+    grpc_slice body = grpc_slice_from_copied_buffer((const char *)stream->request, stream->request_length);
+    grpc_byte_buffer *request = grpc_raw_byte_buffer_create(&body, 1);
+    struct streaming streaming = {.n_due = 0};
+    bool is_over = false;
+    int error;
+
+    answer_init(&streaming.answer);
+    streaming.call = grpc_channel_create_call(client->channel, NULL, GRPC_PROPAGATE_DEFAULTS, client->queue,
+                                              grpc_slice_from_static_string(stream->method), NULL,
+                                              gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    if (!begin_stream(&streaming, request))
+        (void)grpc_call_cancel(streaming.call, NULL);
+    error = run_stream(client, &streaming, stream, &is_over, detail);
+    if (error == BL_OK && !is_over && streaming.answer.status != GRPC_STATUS_OK)
+        error = bl_error_set(detail, error_of_status(streaming.answer.status), "%.*s",
+                             (int)GRPC_SLICE_LENGTH(streaming.answer.status_text),
+                             (const char *)GRPC_SLICE_START_PTR(streaming.answer.status_text));
+    grpc_call_unref(streaming.call);
+    answer_fini(&streaming.answer);
+    grpc_byte_buffer_destroy(request);
+    grpc_slice_unref(body);
+    return error;
+}

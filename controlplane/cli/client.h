@@ -8,6 +8,7 @@
 #ifndef BL_CLIENT_H
 #define BL_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,5 +43,21 @@ void bl_client_close(struct bl_client *client);
  * (not escaped). */
 int bl_client_call(struct bl_client *client, const struct bl_client_call *call, uint8_t **response,
                    size_t *response_length, struct bl_error_detail *detail);
+
+/** A call with many answers. */
+struct bl_client_stream {
+    const char *method;
+    const uint8_t *request;
+    size_t request_length;
+    /** Takes one answer, which is its own for the call. Anything but 0 ends the stream and is returned. */
+    int (*take)(void *context, const uint8_t *answer, size_t length, struct bl_error_detail *detail);
+    /** Asked about each 100 ms; true ends the stream, which then has succeeded. */
+    bool (*is_over)(void *context);
+    void *context;
+};
+
+/** Makes one, once: what comes again after a lost connection is the caller's to say. @return as bl_client_call, or what
+ * take returned. */
+int bl_client_stream(struct bl_client *client, const struct bl_client_stream *stream, struct bl_error_detail *detail);
 
 #endif

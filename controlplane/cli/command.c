@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "controlplane/cli/changes.h"
+#include "controlplane/cli/export.h"
 #include "controlplane/cli/import.h"
 #include "controlplane/cli/lookup.h"
 #include "controlplane/cli/rejects.h"
@@ -54,6 +56,16 @@ static const struct argp_option rejects_options[] = {
 static const struct argp_option top_options[] = {
     {"listings", BL_OPTION_LISTINGS, NULL, 0, "the listings with most rejects (else the sources)", 1},
     {"limit", BL_OPTION_LIMIT, "N", 0, "at most N, 1..1024 (else 20)", 1},
+    {0}};
+static const struct argp_option watch_options[] = {
+    {"from", BL_OPTION_FROM, "SERIAL", 0, "begin behind SERIAL, 0: with the first record (else: what comes now)", 1},
+    {0}};
+static const struct argp_option history_options[] = {
+    {"limit", BL_OPTION_LIMIT, "N", 0, "at most the last N changes, 1..10000 (else 100)", 1}, {0}};
+static const struct argp_option export_options[] = {
+    {"source", BL_OPTION_SOURCE, "NAME", 0, "only the listings of NAME (else of all sources)", 1},
+    {"format", BL_OPTION_FORMAT, "F", 0, "plain, json, nft or rbldnsd (else plain)", 1},
+    {"output", BL_OPTION_OUTPUT, "FILE", 0, "into FILE, which is replaced when all of it is there (else on stdout)", 1},
     {0}};
 static const struct argp_option status_options[] = {
     {"all", BL_OPTION_ALL, NULL, 0, "show the counters that are zero, too", 1}, {0}};
@@ -218,6 +230,55 @@ const struct bl_command bl_command_table[] = {
         .arguments_min = 0,
         .arguments_max = 0,
         .run = bl_cli_top_run,
+    },
+    {
+        .name = "watch",
+        .summary = "every change of the list as it happens",
+        .arguments = "",
+        .help =
+            "Shows every change: when, by whom, of which prefix, and the record's serial. Ends with 0 when it is "
+            "interrupted.\v"
+            "An expiry is a change by actor \"expiry\". Records are kept for controlplane.log_kept_days; exit code 1 "
+            "says "
+            "that SERIAL is older. When the control plane goes, the exit code is 3: go on with --from and the last "
+            "serial.\n"
+            "\n"
+            "--json prints an object a line: serial, time_ms, actor, kind (list, delist, exempt, unexempt, undelist: a "
+            "delist came to its end), prefix, source (of a delist: that source dropped its listing; empty: all were "
+            "suppressed), code, reason, action, self_service, observed_at_ms and expires_at_ms (0: never).\n",
+        .options = watch_options,
+        .run = bl_cli_watch_run,
+    },
+    {
+        .name = "history",
+        .summary = "who changed what about an address, newest first",
+        .arguments = "ADDRESS",
+        .help = "Shows the changes of what covers ADDRESS (or a prefix) and of what lies in it, the newest first, as "
+                "far as "
+                "the log is kept. Exit code 1 says that there is none.\v"
+                "The log is read backwards, about half a second for each 256 MiB.\n"
+                "\n"
+                "--json prints one object: changes (as `watch --json` prints them) and exit_code.\n",
+        .options = history_options,
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .takes_prefixes = true,
+        .run = bl_cli_history_run,
+    },
+    {
+        .name = "export",
+        .summary = "the listings as they are, for other programs",
+        .arguments = "",
+        .help =
+            "Writes all listings, of one source or of all, as they are at one serial: a prefix a line, IPv4 first.\v"
+            "Formats: plain (a prefix a line); json (an object a line, as `watch --json`, with serial and actor of who "
+            "set it); nft (two sets, bounceline_ipv4 and bounceline_ipv6, of table inet bounceline: for nft -f); "
+            "rbldnsd (a combined zone of an ip4set and an ip6trie, with `:127.0.0.2:` and each reason).\n"
+            "\n"
+            "Delists and exemptions are not in it: what is listed by one source and delisted is still listed by it. "
+            "--output keeps the old file until the new one is whole and on disk.\n",
+        .options = export_options,
+        .run = bl_cli_export_run,
     },
     {
         .name = "status",

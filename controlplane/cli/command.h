@@ -28,6 +28,9 @@ enum {
     BL_OPTION_SINCE,
     BL_OPTION_LIMIT,
     BL_OPTION_LISTINGS,
+    BL_OPTION_FROM,
+    BL_OPTION_FORMAT,
+    BL_OPTION_OUTPUT,
 };
 
 /** Longest reason in bytes (list_control.proto). */

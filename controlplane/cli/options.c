@@ -130,6 +130,16 @@ static uint32_t parse_limit(const char *text, const struct bl_command *command, 
     return (uint32_t)limit;
 }
 
+static uint64_t parse_serial(const char *text, struct argp_state *state)
+{
+    char *end;
+    unsigned long long serial = strtoull(text, &end, 10);
+
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || serial >= (unsigned long long)INT64_MAX)
+        refuse(state, "--from '%.40s': expected a serial", text);
+    return serial;
+}
+
 static uint8_t parse_action(const char *text, struct argp_state *state)
 {
     for (uint8_t action = BL_ACTION_REJECT; action <= BL_ACTION_MONITOR; action++)
@@ -204,6 +214,21 @@ static error_t parse_command(int key, char *argument, struct argp_state *state)
         return 0;
     case BL_OPTION_SINCE:
         options->since_ms = parse_duration("--since", argument, BL_DURATION_MAX_MS, state);
+        return 0;
+    case BL_OPTION_FROM:
+        options->from_serial = parse_serial(argument, state);
+        options->has_from = true;
+        return 0;
+    case BL_OPTION_FORMAT:
+        if (strcmp(argument, "plain") != 0 && strcmp(argument, "json") != 0 && strcmp(argument, "nft") != 0 &&
+            strcmp(argument, "rbldnsd") != 0)
+            refuse(state, "--format '%.40s': expected plain, json, nft or rbldnsd", argument);
+        options->format = argument;
+        return 0;
+    case BL_OPTION_OUTPUT:
+        if (argument[0] == '\0')
+            refuse(state, "--output '': expected a path");
+        options->output = argument;
         return 0;
     case BL_OPTION_LIMIT:
         options->limit = parse_limit(argument, options->command, state);

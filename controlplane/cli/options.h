@@ -39,7 +39,11 @@ struct bl_options {
     bool all;
     bool follow;
     bool listings;
-    int64_t since_ms; /**< not older than so much */
+    uint64_t from_serial;
+    bool has_from;
+    const char *format; /**< of an export */
+    const char *output; /**< a file; NULL: standard output */
+    int64_t since_ms;   /**< not older than so much */
     uint32_t limit;
     char **arguments; /**< owned */
     size_t n_arguments;

@@ -211,6 +211,45 @@ int bl_session_top(struct bl_session *session, bool listings, uint32_t limit, st
     return answer_error(error, detail);
 }
 
+static int take_stream(void *context, const uint8_t *answer, size_t length, struct bl_error_detail *detail)
+{
+    const struct bl_session_stream *stream = context;
+    struct bl_stream_message message;
+    int error = answer_error(bl_client_codec_decode_stream(stream->kind, answer, length, &message, detail), detail);
+
+    if (error != BL_OK)
+        return error;
+    error = stream->take(stream->context, &message, detail);
+    bl_client_codec_free_stream(&message);
+    return error;
+}
+
+static bool stream_is_over(void *context)
+{
+    const struct bl_session_stream *stream = context;
+
+    return stream->is_over != NULL && stream->is_over(stream->context);
+}
+
+int bl_session_stream(struct bl_session *session, const struct bl_session_stream *stream,
+                      struct bl_error_detail *detail)
+{
+    static const char *const methods[] = {BL_CLIENT_CODEC_WATCH, BL_CLIENT_CODEC_HISTORY, BL_CLIENT_CODEC_EXPORT};
+    struct bl_session_stream copy = *stream;
+    const struct bl_client_stream call = {
+        .method = methods[stream->kind],
+        .request = stream->request,
+        .request_length = stream->request_length,
+        .take = take_stream,
+        .is_over = stream_is_over,
+        .context = &copy,
+    };
+    int error = bl_client_stream(session->client, &call, detail);
+
+    free(stream->request);
+    return error;
+}
+
 /* What is not known to be a refusal is unavailability: a script retries the second and must not retry the first. */
 enum bl_exit bl_session_exit(int error)
 {

@@ -8,6 +8,7 @@
 #include "bounceline/error.h"
 #include "controlplane/cli/client_codec.h"
 #include "controlplane/cli/client_codec_rejects.h"
+#include "controlplane/cli/client_codec_stream.h"
 #include "controlplane/cli/json.h"
 #include "controlplane/cli/options.h"
 
@@ -39,6 +40,19 @@ int bl_session_rejects(struct bl_session *session, const struct bl_rejects_reque
                        struct bl_rejects_page *out, struct bl_error_detail *detail);
 int bl_session_top(struct bl_session *session, bool listings, uint32_t limit, struct bl_top *out,
                    struct bl_error_detail *detail);
+
+/** Makes a call with many answers; takes @p request. @p take gets each decoded, is_over as in struct bl_client_stream. */
+struct bl_session_stream {
+    enum bl_stream_kind kind;
+    uint8_t *request;
+    size_t request_length;
+    int (*take)(void *context, const struct bl_stream_message *message, struct bl_error_detail *detail);
+    bool (*is_over)(void *context);
+    void *context;
+};
+
+int bl_session_stream(struct bl_session *session, const struct bl_session_stream *stream,
+                      struct bl_error_detail *detail);
 
 /** BL_EXIT_REFUSED for a refusal, BL_EXIT_UNAVAILABLE for everything that says nothing about the request. */
 enum bl_exit bl_session_exit(int error);

@@ -364,6 +364,8 @@ static const struct bl_config_key controlplane_keys[] = {
     {"retry_window", BL_CONFIG_INTEGER, PLACE_C(retry_window), .initial = "65536", .min = 1, .max = 4194304},
     {"snapshot_records", BL_CONFIG_INTEGER, PLACE_C(snapshot_records), .initial = "100000", .min = 1,
      .max = 1000000000},
+    {"log_kept_days", BL_CONFIG_DURATION, PLACE_C(log_kept_days), .initial = "366", .min = 0, .max = 36500,
+     .unit = BL_CONFIG_UNIT_DAYS},
     {"commit_batches_max", BL_CONFIG_INTEGER, PLACE_C(commit_batches_max), .initial = "256", .min = 1, .max = 4096},
     {"rejects_kept", BL_CONFIG_INTEGER, PLACE_C(rejects_kept), .initial = "16384", .min = 16, .max = 1048576},
     {"rejects_file", BL_CONFIG_TEXT, PLACE_C(rejects_file), .check = check_optional_path},

@@ -115,6 +115,7 @@ struct bl_settings_controlplane {
     uint32_t n_actors;
     uint32_t retry_window;                   /**< answers kept for retries */
     uint32_t snapshot_records;               /**< a snapshot after this many records */
+    uint32_t log_kept_days;                  /**< records older than that are deleted; 0: none is */
     uint32_t commit_batches_max;             /**< batches in one commit */
     uint32_t rejects_kept;                   /**< in memory */
     char rejects_file[BL_SETTINGS_TEXT_MAX]; /**< JSON lines; empty: none */

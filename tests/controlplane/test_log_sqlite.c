@@ -241,7 +241,7 @@ static const struct {
     {"PRAGMA user_version = 2", BL_EVERSION, "version 2: expected 1"},
     {"PRAGMA application_id = 7", BL_EVERSION, "application_id is 0x7"},
     {"DELETE FROM record WHERE serial = 15", BL_EINVAL, "without a gap"},
-    {"DELETE FROM record WHERE serial = 1", BL_EINVAL, "the first record is 2"},
+    {"DELETE FROM record WHERE serial < 12", BL_EINVAL, "the first record is 12: expected at most 11"},
     {"DELETE FROM record WHERE serial > 9", BL_EINVAL, "the snapshot is at serial 10"},
     {"DELETE FROM meta", BL_EINVAL, "found no row"},
     {"DROP TABLE record", BL_EINVAL, "no such table"},
@@ -283,6 +283,22 @@ static int check_part(void *context, const struct bl_log_blob *part)
     return 0;
 }
 
+static int write_snapshot(struct bl_log *log, uint64_t serial, int (*next)(void *context, struct bl_log_blob *part),
+                          void *context, struct bl_error_detail *said)
+{
+    struct bl_log_blob part = {.serial = serial};
+    int error = bl_log_snapshot_begin(log, serial, said);
+    int more = error == BL_OK ? 1 : 0;
+
+    while (error == BL_OK && (more = next(context, &part)) == 1)
+        error = bl_log_snapshot_add(log, &part, said);
+    if (error == BL_OK)
+        error = more < 0 ? more : bl_log_snapshot_end(log, said);
+    while (error == BL_OK && (more = bl_log_snapshot_sweep(log, said)) != 0)
+        error = more < 0 ? more : BL_OK;
+    return error;
+}
+
 static void check_snapshot(struct bl_log *log, uint64_t expected_serial, size_t n, uint8_t seed)
 {
     struct parts parts = {.seed = seed};
@@ -299,7 +315,7 @@ static void make_log(void)
     struct parts parts = {.n = 4, .seed = 50};
 
     ck_assert_int_eq(append(log, 1, 20), BL_OK);
-    ck_assert_int_eq(bl_log_write_snapshot(log, 10, next_part, &parts, &detail), BL_OK);
+    ck_assert_int_eq(write_snapshot(log, 10, next_part, &parts, &detail), BL_OK);
     bl_log_close(log);
 }
 
@@ -324,16 +340,16 @@ START_TEST(damaged_bodies_are_found_when_read)
 
     make_log();
     run_sql("UPDATE record SET body = zeroblob(length(body)) WHERE serial = 12");
-    run_sql("UPDATE snapshot SET body = zeroblob(length(body)) WHERE part = 3");
+    run_sql("UPDATE snapshot SET body = zeroblob(length(body)) WHERE part % 4294967296 = 3");
     log = open_log();
     ck_assert_int_eq(bl_log_read(log, 1, check_record, &reading, &detail), BL_EINVAL);
     ck_assert_uint_eq(reading.n, 11);
     ck_assert_str_eq(detail.text, "serial 12 is damaged: its checksum differs");
     ck_assert_int_eq(bl_log_read_snapshot(log, &serial, check_part, &parts, &detail), BL_EINVAL);
-    ck_assert_str_eq(detail.text, "part 3 is damaged: its checksum differs");
+    ck_assert_str_eq(detail.text, "part 4294967299 is damaged: its checksum differs");
     bl_log_close(log);
     run_sql("DELETE FROM record WHERE serial = 4");
-    run_sql("DELETE FROM snapshot WHERE part = 3");
+    run_sql("DELETE FROM snapshot WHERE part % 4294967296 = 3");
     log = open_log(); /* the gap is in the audit, before the snapshot */
     reading = (struct reading){.next = 1};
     ck_assert_int_eq(bl_log_read(log, 1, check_record, &reading, &detail), BL_EINVAL);
@@ -434,6 +450,28 @@ START_TEST(flipped_bits_never_pass_as_records)
 }
 END_TEST
 
+/* Deletion goes as far as the snapshot, in steps. */
+START_TEST(old_records_are_dropped_behind_the_snapshot)
+{
+    struct parts parts = {.n = 2, .seed = 1};
+    struct bl_log *log = open_log();
+
+    ck_assert_int_eq(append(log, 1, 64), BL_OK);
+    ck_assert_int_eq(append(log, 65, 36), BL_OK);
+    ck_assert_int_eq(bl_log_drop(log, 50, &detail), BL_OK);
+    ck_assert_uint_eq(bl_log_first(log), 1); /* no snapshot covers them */
+    ck_assert_int_eq(write_snapshot(log, 90, next_part, &parts, &detail), BL_OK);
+    ck_assert_int_eq(bl_log_drop(log, 100, &detail), BL_OK);
+    ck_assert_uint_eq(bl_log_first(log), BL_LOG_DROP_MAX + 1);
+    ck_assert_int_eq(bl_log_drop(log, 100, &detail), BL_OK);
+    ck_assert_uint_eq(bl_log_first(log), 91);
+    bl_log_close(log);
+    log = open_log();
+    ck_assert_uint_eq(bl_log_first(log), 91);
+    bl_log_close(log);
+}
+END_TEST
+
 START_TEST(snapshots_replace_each_other_whole)
 {
     struct bl_log *log = open_log();
@@ -442,17 +480,17 @@ START_TEST(snapshots_replace_each_other_whole)
 
     ck_assert_int_eq(bl_log_read_snapshot(log, &serial, check_part, &parts, &detail), BL_OK);
     ck_assert_uint_eq(serial, 0);
-    ck_assert_int_eq(bl_log_write_snapshot(log, 1, next_part, &parts, &detail), BL_EORDER);
+    ck_assert_int_eq(write_snapshot(log, 1, next_part, &parts, &detail), BL_EORDER);
     ck_assert_int_eq(append(log, 1, 20), BL_OK);
-    ck_assert_int_eq(bl_log_write_snapshot(log, 0, next_part, &parts, &detail), BL_EORDER);
-    ck_assert_int_eq(bl_log_write_snapshot(log, 12, next_part, &parts, &detail), BL_OK);
+    ck_assert_int_eq(write_snapshot(log, 0, next_part, &parts, &detail), BL_EORDER);
+    ck_assert_int_eq(write_snapshot(log, 12, next_part, &parts, &detail), BL_OK);
     check_snapshot(log, 12, 9, 3);
     parts = (struct parts){.n = 2, .seed = 77};
-    ck_assert_int_eq(bl_log_write_snapshot(log, 20, next_part, &parts, &detail), BL_OK);
+    ck_assert_int_eq(write_snapshot(log, 20, next_part, &parts, &detail), BL_OK);
     check_snapshot(log, 20, 2, 77);
     /* A writer that gives up half-way leaves the one before, and the log goes on. */
     parts = (struct parts){.n = 9, .seed = 8, .fail_at = 5};
-    ck_assert_int_eq(bl_log_write_snapshot(log, 20, next_part, &parts, &detail), BL_ENOMEM);
+    ck_assert_int_eq(write_snapshot(log, 20, next_part, &parts, &detail), BL_ENOMEM);
     check_snapshot(log, 20, 2, 77);
     ck_assert_int_eq(append(log, 21, 3), BL_OK);
     bl_log_close(log);
@@ -521,7 +559,7 @@ START_TEST(a_failed_sync_ends_all_writing)
     after = n_syncs;
     ck_assert_int_eq(append(log, 6, 1), BL_EIO);
     ck_assert_ptr_nonnull(strstr(detail.text, "until a restart"));
-    ck_assert_int_eq(bl_log_write_snapshot(log, 5, next_part, &parts, &detail), BL_EIO);
+    ck_assert_int_eq(write_snapshot(log, 5, next_part, &parts, &detail), BL_EIO);
     ck_assert_uint_eq(bl_log_serial(log), 5);
     ck_assert_uint_eq(read_from(log, 1), 5); /* reads go on */
     ck_assert_int_eq(bl_log_read_snapshot(log, &serial, check_part, &parts, &detail), BL_OK);
@@ -551,10 +589,10 @@ START_TEST(a_failed_sync_of_a_snapshot_keeps_the_old_one)
     uint64_t serial = 9;
 
     ck_assert_int_eq(append(log, 1, 5), BL_OK);
-    ck_assert_int_eq(bl_log_write_snapshot(log, 3, next_part, &parts, &detail), BL_OK);
+    ck_assert_int_eq(write_snapshot(log, 3, next_part, &parts, &detail), BL_OK);
     fail_sync_at = n_syncs + 1;
     parts = (struct parts){.n = 5, .seed = 9};
-    ck_assert_int_eq(bl_log_write_snapshot(log, 5, next_part, &parts, &detail), BL_EIO);
+    ck_assert_int_eq(write_snapshot(log, 5, next_part, &parts, &detail), BL_EIO);
     check_snapshot(log, 3, 3, 1);
     bl_log_close(log);
     log = open_log(); /* in doubt: the old or the new one, whole */
@@ -692,7 +730,7 @@ START_TEST(a_full_disk_writes_nothing_and_heals)
     ck_assert_int_eq(error, BL_EFULL);
     ck_assert_ptr_nonnull(strstr(detail.text, "full"));
     ck_assert_int_eq(append(log, full_at + 1, 60), BL_EFULL);
-    ck_assert_int_eq(bl_log_write_snapshot(log, full_at, next_part, &parts, &detail), BL_EFULL);
+    ck_assert_int_eq(write_snapshot(log, full_at, next_part, &parts, &detail), BL_EFULL);
     ck_assert_uint_eq(bl_log_serial(log), full_at);
     ck_assert_uint_eq(read_from(log, 1), full_at);
     ck_assert_int_eq(unlink(filler), 0);
@@ -745,6 +783,7 @@ int main(void)
     tcase_add_test(tests, swapped_records_are_found);
     tcase_add_loop_test(tests, damaged_files_are_refused, 0, 3);
     tcase_add_test(tests, flipped_bits_never_pass_as_records);
+    tcase_add_test(tests, old_records_are_dropped_behind_the_snapshot);
     tcase_add_test(tests, snapshots_replace_each_other_whole);
     tcase_add_test(tests, kill_loses_nothing_acknowledged);
     tcase_add_test(tests, a_failed_sync_ends_all_writing);

@@ -292,11 +292,6 @@ def raw(plane, method, data, **options):
 
 
 def test_unimplemented_methods(plane):
-    stub = plane.stub()
-    refused(lambda: list(stub.Push(iter([pb.UpdateBatch()]))), Code.UNIMPLEMENTED)
-    refused(lambda: list(stub.Watch(pb.WatchRequest())), Code.UNIMPLEMENTED)
-    refused(lambda: list(stub.Export(pb.ExportRequest())), Code.UNIMPLEMENTED)
-    refused(lambda: list(stub.History(pb.HistoryRequest())), Code.UNIMPLEMENTED)
     refused(lambda: raw(plane, "Nothing", b""), Code.UNIMPLEMENTED)
     refused(lambda: plane.channel().unary_unary("/other.Service/Apply")(b""), Code.UNIMPLEMENTED)
 

@@ -9,6 +9,8 @@
 
 #include "controlplane/codec_client.h"
 #include "controlplane/codec_rejects.h"
+#include "controlplane/codec_stock.h"
+#include "controlplane/codec_stream.h"
 #include "proto/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -64,6 +66,54 @@ static void read_lookup(const uint8_t *data, size_t size)
         assert(strnlen(text, sizeof(text)) < sizeof(text));
 }
 
+/* The three with one request and many answers: the same bytes for each. */
+static void read_streams(const uint8_t *data, size_t size)
+{
+    struct bl_error_detail detail = {""};
+    struct bl_codec_watch_request watch;
+    struct bl_codec_export_request export_request;
+    struct bl_codec_history_request history;
+
+    if (bl_codec_stream_decode_watch(data, size, &watch, &detail) != BL_OK)
+        assert(detail.text[0] != '\0');
+    if (bl_codec_stream_decode_export(data, size, &export_request, &detail) == BL_OK)
+        assert(strnlen(export_request.source, sizeof(export_request.source)) < sizeof(export_request.source));
+    if (bl_codec_stream_decode_history(data, size, 64, &history, &detail) == BL_OK) {
+        assert(history.limit >= 1 && history.limit <= BL_CODEC_STREAM_HISTORY_MAX);
+        assert(bl_address_prefix_canonical(&history.prefix));
+    }
+}
+
+static void read_stock(const uint8_t *data, size_t size)
+{
+    struct bl_error_detail detail = {""};
+    struct bl_codec_bytes response;
+    bool known = false;
+
+    (void)bl_codec_stock_decode_health(data, size, &known, &detail);
+    if (bl_codec_stock_reflect(data, size, &response, &detail) == BL_OK) {
+        assert(response.length != 0);
+        bl_codec_bytes_fini(&response);
+    }
+}
+
+/* A batch of a stream that is one, but no good one, is named. */
+static void read_pushed(const uint8_t *data, size_t size)
+{
+    struct bl_error_detail detail = {""};
+    struct bl_codec_request request;
+    struct bl_codec_bytes answer;
+    int refusal = BL_OK;
+
+    if (bl_codec_client_decode_pushed(data, size, &request, &refusal, &detail) != BL_OK)
+        return;
+    assert(request.batch.session != NULL);
+    assert(refusal == BL_OK || refusal == BL_ENOMEM || detail.text[0] != '\0');
+    if (bl_codec_client_encode_refusal(&request.batch, 3, detail.text, &answer) == BL_OK)
+        bl_codec_bytes_fini(&answer);
+    bl_codec_client_request_fini(&request);
+}
+
 static void read_rejects(const uint8_t *data, size_t size)
 {
     struct bl_codec_rejects_request request;
@@ -92,7 +142,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
         return 0;
-    switch (data[0] % 5) {
+    switch (data[0] % 8) {
     case 0:
         read_bare(data + 1, size - 1);
         read_batch(data + 1, size - 1);
@@ -105,6 +155,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 4:
         read_top(data + 1, size - 1);
+        break;
+    case 5:
+        read_streams(data + 1, size - 1);
+        break;
+    case 6:
+        read_stock(data + 1, size - 1);
+        break;
+    case 7:
+        read_pushed(data + 1, size - 1);
         break;
     default:
         (void)bl_codec_client_decode_get_status(data + 1, size - 1, NULL);
