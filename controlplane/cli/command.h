@@ -28,6 +28,9 @@ enum {
     BL_OPTION_SINCE,
     BL_OPTION_LIMIT,
     BL_OPTION_LISTINGS,
+    BL_OPTION_FORMAT,
+    BL_OPTION_MASK,
+    BL_OPTION_STALE,
 };
 
 /** Longest reason in bytes (list_control.proto). */

@@ -13,10 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "controlplane/cli/session.h"
+#include "controlplane/cli/gunzip.h"
 #include "controlplane/cli/list_file.h"
+#include "controlplane/cli/list_format.h"
 #include "controlplane/cli/progress.h"
 #include "controlplane/cli/result.h"
+#include "controlplane/cli/session.h"
 #include "controlplane/cli/text.h"
 #include "controlplane/clock.h"
 
@@ -27,9 +29,15 @@ struct import {
     const struct bl_options *options;
     const char *name; /* of the file, for people */
     struct bl_list_file file;
+    struct bl_gunzip gunzip;
     struct bl_progress progress;
     struct bl_error_detail detail;
 };
+
+static int take_bytes(void *context, const char *data, size_t length, struct bl_error_detail *detail)
+{
+    return bl_list_file_feed(context, data, length, detail);
+}
 
 static int read_all(struct import *import, int fd, uint64_t total)
 {
@@ -46,13 +54,15 @@ static int read_all(struct import *import, int fd, uint64_t total)
             continue;
         if (n <= 0)
             break;
-        error = bl_list_file_feed(&import->file, block, (size_t)n, &import->detail);
+        error = bl_gunzip_feed(&import->gunzip, block, (size_t)n, &import->detail);
         done += (uint64_t)n;
         bl_progress_update(&import->progress, done, total, import->file.n_lines, "lines");
     }
     if (n < 0)
         error = bl_error_set(&import->detail, BL_ENOENT, "%s", strerror(errno));
     else if (error == BL_OK)
+        error = bl_gunzip_end(&import->gunzip, &import->detail);
+    if (error == BL_OK)
         error = bl_list_file_end(&import->file, &import->detail);
     free(block);
     return error;
@@ -219,7 +229,11 @@ static int send_all(struct import *import, struct bl_session *session, struct bl
         error = ask_ipv6_unit(session, &unit, &import->detail);
     if (error != BL_OK)
         return error;
-    bl_list_file_finish(&import->file, unit);
+    error = bl_list_file_finish(&import->file, unit);
+    if (error != BL_OK)
+        return bl_error_set(&import->detail, error,
+                            error == BL_ETOOBIG ? "its exclusions make more prefixes than one import takes: split it"
+                                                : "out of memory");
     bl_progress_step(&import->progress, "sending");
     tick(import);
     if (columns_fill(&columns, &bulk, &import->file) == BL_OK)
@@ -259,6 +273,13 @@ static void show_refusals(const struct import *import, const struct bl_result *r
     (void)fputs(": refused: nothing was imported\n", stderr);
 }
 
+/* What is not there need not be read. */
+static void put_count(uint64_t n, const char *what)
+{
+    if (n != 0)
+        (void)printf(", %" PRIu64 " %s", n, what);
+}
+
 static void show_text(const struct import *import, const struct bl_session *session, const struct bl_result *result)
 {
     if (result->n_outcomes[BL_OUTCOME_REFUSED] != 0) {
@@ -267,10 +288,14 @@ static void show_text(const struct import *import, const struct bl_session *sess
     }
     (void)fputs("imported ", stdout);
     bl_text_put(stdout, import->name);
-    (void)printf(": %zu prefixes in %" PRIu32 " lines, %" PRIu64 " duplicates; %" PRIu64 " applied, %" PRIu64
-                 " unchanged; ",
-                 import->file.n_entries, import->file.n_lines, import->file.n_duplicates,
-                 result->n_outcomes[BL_OUTCOME_APPLIED], result->n_outcomes[BL_OUTCOME_UNCHANGED]);
+    (void)printf(": %zu prefixes in %" PRIu32 " lines, %" PRIu64 " duplicates", import->file.n_entries,
+                 import->file.n_lines, import->file.n_duplicates);
+    put_count(import->file.n_overlaps, "overlaps");
+    put_count(import->file.n_excluded, "exclusions");
+    put_count(import->file.n_masked, "masked");
+    put_count(import->file.n_skipped, "skipped");
+    (void)printf("; %" PRIu64 " applied, %" PRIu64 " unchanged; ", result->n_outcomes[BL_OUTCOME_APPLIED],
+                 result->n_outcomes[BL_OUTCOME_UNCHANGED]);
     bl_result_put_reached(stdout, result, session);
 }
 
@@ -287,6 +312,11 @@ static void show_json(const struct import *import, const struct bl_session *sess
     bl_json_put_uint(&json, "n_lines", import->file.n_lines);
     bl_json_put_uint(&json, "n_prefixes", import->file.n_entries);
     bl_json_put_uint(&json, "n_duplicates", import->file.n_duplicates);
+    bl_json_put_text(&json, "format", import->file.format->name);
+    bl_json_put_uint(&json, "n_overlaps", import->file.n_overlaps);
+    bl_json_put_uint(&json, "n_excluded", import->file.n_excluded);
+    bl_json_put_uint(&json, "n_masked", import->file.n_masked);
+    bl_json_put_uint(&json, "n_skipped", import->file.n_skipped);
     bl_json_begin_array(&json, "items");
     for (size_t i = 0; i < result->n_items; i++) {
         const struct bl_list_file_entry *entry = find_entry(import, &result->items[i]);
@@ -341,6 +371,11 @@ int bl_import_run(const struct bl_options *options)
 
     import.name = strcmp(options->arguments[0], "-") == 0 ? "standard input" : options->arguments[0];
     bl_list_file_init(&import.file);
+    import.file.format = options->format;
+    import.file.now_s = bl_clock_wall_ms() / 1000;
+    import.file.mask_host_bits = options->mask_host_bits;
+    import.file.allow_stale = options->allow_stale;
+    bl_gunzip_init(&import.gunzip, take_bytes, &import.file);
     bl_progress_init(&import.progress, stderr);
     error = read_file(&import);
     if (error != BL_OK) {
@@ -353,6 +388,7 @@ int bl_import_run(const struct bl_options *options)
     } else {
         code = deliver(&import);
     }
+    bl_gunzip_fini(&import.gunzip);
     bl_list_file_fini(&import.file);
     return code;
 }

@@ -13,6 +13,7 @@
 #include "bounceline/version.h"
 #include "controlplane/cli/command.h"
 #include "controlplane/cli/duration.h"
+#include "controlplane/cli/list_format.h"
 #include "controlplane/cli/text.h"
 
 /* argp's interface: it reads these. */
@@ -139,6 +140,22 @@ static uint8_t parse_action(const char *text, struct argp_state *state)
     return BL_ACTION_NONE;
 }
 
+static const struct bl_list_format *parse_format(const char *text, struct argp_state *state)
+{
+    const struct bl_list_format *format = bl_list_format_find(text);
+    char names[256] = "";
+
+    for (size_t i = 0; bl_list_format_table[i] != NULL; i++) {
+        size_t length = strlen(names);
+
+        (void)snprintf(names + length, sizeof(names) - length, "%s%s", i == 0 ? "" : ", ",
+                       bl_list_format_table[i]->name);
+    }
+    if (format == NULL)
+        refuse(state, "--format '%.40s': expected one of %s", text, names);
+    return format;
+}
+
 /* The control plane checks again; here it costs no connection, and the message can name the option. */
 static const char *parse_reason(const char *text, struct argp_state *state)
 {
@@ -204,6 +221,15 @@ static error_t parse_command(int key, char *argument, struct argp_state *state)
         return 0;
     case BL_OPTION_SINCE:
         options->since_ms = parse_duration("--since", argument, BL_DURATION_MAX_MS, state);
+        return 0;
+    case BL_OPTION_FORMAT:
+        options->format = parse_format(argument, state);
+        return 0;
+    case BL_OPTION_MASK:
+        options->mask_host_bits = true;
+        return 0;
+    case BL_OPTION_STALE:
+        options->allow_stale = true;
         return 0;
     case BL_OPTION_LIMIT:
         options->limit = parse_limit(argument, options->command, state);

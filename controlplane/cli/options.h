@@ -22,6 +22,7 @@ enum bl_exit {
 };
 
 struct bl_command;
+struct bl_list_format;
 
 struct bl_options {
     const struct bl_command *command;
@@ -41,6 +42,9 @@ struct bl_options {
     bool listings;
     int64_t since_ms; /**< not older than so much */
     uint32_t limit;
+    const struct bl_list_format *format; /**< of import; NULL: detected */
+    bool mask_host_bits;
+    bool allow_stale;
     char **arguments; /**< owned */
     size_t n_arguments;
 };
