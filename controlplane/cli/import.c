@@ -162,6 +162,7 @@ struct columns {
     uint8_t *ipv4_lengths;
     uint8_t *ipv6_addresses;
     uint8_t *ipv6_lengths;
+    uint8_t *expires_at_s; /* NULL: the file says none */
 };
 
 static void columns_free(struct columns *columns)
@@ -170,6 +171,20 @@ static void columns_free(struct columns *columns)
     free(columns->ipv4_lengths);
     free(columns->ipv6_addresses);
     free(columns->ipv6_lengths);
+    free(columns->expires_at_s);
+}
+
+static int fill_expiries(struct columns *columns, struct bl_bulk *bulk, const struct bl_list_file *file)
+{
+    if (!file->has_expiries)
+        return BL_OK;
+    columns->expires_at_s = malloc(file->n_entries * 4 + 1);
+    if (columns->expires_at_s == NULL)
+        return BL_ENOMEM;
+    for (size_t i = 0; i < file->n_entries; i++)
+        bl_address_from_ip4(file->entries[i].expires_at_s, columns->expires_at_s + 4 * i);
+    bulk->expires_at_s = columns->expires_at_s;
+    return BL_OK;
 }
 
 /* Entries are sorted, IPv4 first: entry i is item i of the bulk. */
@@ -199,7 +214,7 @@ static int columns_fill(struct columns *columns, struct bl_bulk *bulk, const str
     bulk->ipv4_lengths = all_hosts ? NULL : columns->ipv4_lengths; /* /32 goes without saying */
     bulk->ipv6_addresses = columns->ipv6_addresses;
     bulk->ipv6_lengths = columns->ipv6_lengths;
-    return BL_OK;
+    return fill_expiries(columns, bulk, file);
 }
 
 static void tick(void *context)
@@ -220,7 +235,11 @@ static int send_all(struct import *import, struct bl_session *session, struct bl
                    .action = options->action,
                    .expires_at_ms = options->for_ms == 0 ? 0 : bl_clock_wall_ms() + options->for_ms},
     };
-    struct bl_batch batch = {.atomic = true, .force = options->force, .bulk = &bulk};
+    struct bl_batch batch = {.atomic = true,
+                             .force = options->force,
+                             .replace = options->replace,
+                             .dry_run = options->dry_run,
+                             .bulk = &bulk};
     struct columns columns = {0};
     uint8_t unit = 128;
     int error = BL_OK;
@@ -255,22 +274,46 @@ static void show_refusals(const struct import *import, const struct bl_result *r
 {
     char text[BL_ADDRESS_TEXT_MAX];
 
-    for (size_t i = 0; i < result->n_items && i < BL_LIST_FILE_BAD_SHOWN; i++) {
+    size_t n_refused = 0;
+
+    for (size_t i = 0; i < result->n_items; i++) {
         const struct bl_list_file_entry *entry = find_entry(import, &result->items[i]);
 
+        if (result->items[i].outcome != BL_OUTCOME_REFUSED || ++n_refused > BL_LIST_FILE_BAD_SHOWN)
+            continue;
         (void)fputs("bounceline: ", stderr);
         bl_text_put(stderr, import->name);
         if (entry != NULL)
             (void)fprintf(stderr, ": line %" PRIu32, entry->line);
         (void)fputs(": ", stderr);
-        bl_result_put_refusal(stderr, entry == NULL ? "?" : bl_address_format_prefix(&entry->prefix, text),
-                              &result->items[i]);
+        bl_result_put_refusal(
+            stderr, entry == NULL ? "what the file leaves out" : bl_address_format_prefix(&entry->prefix, text),
+            &result->items[i]);
     }
-    if (result->n_items > BL_LIST_FILE_BAD_SHOWN)
-        (void)fprintf(stderr, "bounceline: and at least %zu more\n", result->n_items - BL_LIST_FILE_BAD_SHOWN);
+    if (n_refused > BL_LIST_FILE_BAD_SHOWN)
+        (void)fprintf(stderr, "bounceline: and at least %zu more\n", n_refused - BL_LIST_FILE_BAD_SHOWN);
     (void)fputs("bounceline: ", stderr);
     bl_text_put(stderr, import->name);
     (void)fputs(": refused: nothing was imported\n", stderr);
+}
+
+/* A dry run's first changes, as diff shows them: what is removed has its prefix in the detail. */
+static void show_changes(const struct import *import, const struct bl_result *result)
+{
+    char text[BL_ADDRESS_TEXT_MAX];
+
+    for (size_t i = 0; i < result->n_items; i++) {
+        const struct bl_result_item *item = &result->items[i];
+        const struct bl_list_file_entry *entry = find_entry(import, item);
+
+        if (item->outcome == BL_OUTCOME_REMOVED) {
+            (void)fputs("-", stdout);
+            bl_text_put(stdout, item->detail);
+            (void)fputc('\n', stdout);
+        } else if (item->outcome == BL_OUTCOME_APPLIED && entry != NULL) {
+            (void)printf("+%s\n", bl_address_format_prefix(&entry->prefix, text));
+        }
+    }
 }
 
 /* What is not there need not be read. */
@@ -282,11 +325,13 @@ static void put_count(uint64_t n, const char *what)
 
 static void show_text(const struct import *import, const struct bl_session *session, const struct bl_result *result)
 {
+    if (import->options->dry_run)
+        show_changes(import, result);
     if (result->n_outcomes[BL_OUTCOME_REFUSED] != 0) {
         show_refusals(import, result);
         return;
     }
-    (void)fputs("imported ", stdout);
+    (void)fputs(import->options->dry_run ? "would import " : "imported ", stdout);
     bl_text_put(stdout, import->name);
     (void)printf(": %zu prefixes in %" PRIu32 " lines, %" PRIu64 " duplicates", import->file.n_entries,
                  import->file.n_lines, import->file.n_duplicates);
@@ -312,6 +357,7 @@ static void show_json(const struct import *import, const struct bl_session *sess
     bl_json_put_uint(&json, "n_lines", import->file.n_lines);
     bl_json_put_uint(&json, "n_prefixes", import->file.n_entries);
     bl_json_put_uint(&json, "n_duplicates", import->file.n_duplicates);
+    bl_json_put_bool(&json, "dry_run", import->options->dry_run);
     bl_json_put_text(&json, "format", import->file.format->name);
     bl_json_put_uint(&json, "n_overlaps", import->file.n_overlaps);
     bl_json_put_uint(&json, "n_excluded", import->file.n_excluded);
@@ -323,7 +369,8 @@ static void show_json(const struct import *import, const struct bl_session *sess
 
         bl_json_begin_object(&json, NULL);
         bl_json_put_uint(&json, "line", entry == NULL ? 0 : entry->line);
-        bl_json_put_text(&json, "prefix", entry == NULL ? "?" : bl_address_format_prefix(&entry->prefix, text));
+        bl_json_put_text(&json, "prefix",
+                         entry == NULL ? result->items[i].detail : bl_address_format_prefix(&entry->prefix, text));
         bl_result_put_item_json(&json, &result->items[i]);
         bl_json_end_object(&json);
     }
@@ -354,7 +401,11 @@ static int deliver(struct import *import)
     if (error != BL_OK)
         return fail(import, bl_session_exit(error));
     bl_progress_fini(&import->progress);
-    code = bl_result_exit(&result, import->options->wait);
+    /* Nothing of a dry run is written: what would be refused is all that a script can ask. */
+    if (import->options->dry_run)
+        code = result.n_outcomes[BL_OUTCOME_REFUSED] != 0 ? BL_EXIT_REFUSED : BL_EXIT_DONE;
+    else
+        code = bl_result_exit(&result, import->options->wait);
     if (import->options->json)
         show_json(import, &session, &result, code);
     else

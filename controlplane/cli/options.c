@@ -225,6 +225,12 @@ static error_t parse_command(int key, char *argument, struct argp_state *state)
     case BL_OPTION_FORMAT:
         options->format = parse_format(argument, state);
         return 0;
+    case BL_OPTION_REPLACE:
+        options->replace = true;
+        return 0;
+    case BL_OPTION_DRY_RUN:
+        options->dry_run = true;
+        return 0;
     case BL_OPTION_MASK:
         options->mask_host_bits = true;
         return 0;
@@ -240,6 +246,9 @@ static error_t parse_command(int key, char *argument, struct argp_state *state)
     case ARGP_KEY_END:
         if (options->n_arguments < options->command->arguments_min)
             refuse(state, "expected %s", options->command->arguments);
+        /* The default is all that operators list: nobody means that by leaving a word out. */
+        if (options->replace && options->source[0] == '\0')
+            refuse(state, "--replace: expected --source, whose list it is");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

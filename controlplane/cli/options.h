@@ -43,6 +43,8 @@ struct bl_options {
     int64_t since_ms; /**< not older than so much */
     uint32_t limit;
     const struct bl_list_format *format; /**< of import; NULL: detected */
+    bool replace;
+    bool dry_run;
     bool mask_host_bits;
     bool allow_stale;
     char **arguments; /**< owned */
