@@ -233,8 +233,9 @@ static int carve(struct bl_list_file *file)
     free(file->entries);
     file->entries = carved;
     file->n_entries = file->capacity = n_carved;
-    /* A piece of a wide one may be what another line says anyway. */
-    qsort(file->entries, file->n_entries, sizeof(*file->entries), compare_entries);
+    /* A piece of a wide one may be what another line says anyway. Nothing at all may be left. */
+    if (file->n_entries > 1)
+        qsort(file->entries, file->n_entries, sizeof(*file->entries), compare_entries);
     (void)drop_duplicates(file);
     return BL_OK;
 }
