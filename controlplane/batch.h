@@ -68,6 +68,7 @@ struct bl_bulk {
     const uint8_t *ipv4_lengths;
     const uint8_t *ipv6_addresses;
     const uint8_t *ipv6_lengths;
+    const uint8_t *expires_at_s; /**< 4 bytes an item, IPv4 first; NULL: all as update says */
     size_t n_ipv4;
     size_t n_ipv6;
 };
@@ -79,6 +80,8 @@ struct bl_batch {
     uint64_t expected_serial;
     bool atomic;
     bool force;
+    bool replace; /**< what the bulk's source lists and the bulk does not is removed */
+    bool dry_run;
     const struct bl_update *updates;
     size_t n_updates;
     const struct bl_bulk *bulk; /**< or NULL; never both */

@@ -56,6 +56,9 @@ static int check_columns(const Bounceline__V1__BulkUpdate *in, struct bl_error_d
     if (in->ipv6_lengths.len != n_ipv6)
         return bl_error_set(detail, BL_EINVAL, "bulk.ipv6_lengths: %zu bytes: expected %zu", in->ipv6_lengths.len,
                             n_ipv6);
+    if (in->expires_at_s.len != (n_ipv4 + n_ipv6) * 4 && in->expires_at_s.len != 0)
+        return bl_error_set(detail, BL_EINVAL, "bulk.expires_at_s: %zu bytes: expected %zu, or none",
+                            in->expires_at_s.len, (n_ipv4 + n_ipv6) * 4);
     if (n_ipv4 + n_ipv6 == 0)
         return bl_error_set(detail, BL_EINVAL, "bulk: no addresses: expected at least one");
     return BL_OK;
@@ -83,6 +86,7 @@ static int take_bulk(const Bounceline__V1__BulkUpdate *in, struct bl_bulk *out, 
         .ipv4_lengths = in->ipv4_lengths.len == 0 ? NULL : in->ipv4_lengths.data,
         .ipv6_addresses = in->ipv6_addresses.data,
         .ipv6_lengths = in->ipv6_lengths.data,
+        .expires_at_s = in->expires_at_s.len == 0 ? NULL : in->expires_at_s.data,
         .n_ipv4 = in->ipv4_addresses.len / 4,
         .n_ipv6 = in->ipv6_addresses.len / 16,
     };
@@ -128,6 +132,11 @@ static int take_batch(const Bounceline__V1__UpdateBatch *in, struct bl_codec_req
     out->batch.expected_serial = in->expected_serial;
     out->batch.atomic = in->atomic != 0;
     out->batch.force = in->force != 0;
+    out->batch.replace = in->replace != 0;
+    out->batch.dry_run = in->dry_run != 0;
+    if (in->replace &&
+        (!in->atomic || in->bulk == NULL || in->bulk->kind != BOUNCELINE__V1__UPDATE_KIND__UPDATE_KIND_LIST))
+        return bl_error_set(detail, BL_EINVAL, "replace: expected atomic and a bulk of kind LIST");
     out->wait_enforced = in->wait == BOUNCELINE__V1__WAIT_LEVEL__WAIT_LEVEL_ENFORCED;
     out->deadline_ms = in->deadline_ms == 0 ? BL_CODEC_CLIENT_DEADLINE_MS : in->deadline_ms;
     return take_items(in, out, detail);

@@ -296,3 +296,38 @@ int bl_list_state_each_layer_in(const struct bl_list_state *state, const struct 
         path.n--;
     return walk_layers(&walk, below, latest_delist(state, &path));
 }
+
+struct source_walk {
+    const struct bl_list_state *state;
+    uint32_t source;
+    int (*each)(void *context, const struct bl_prefix *prefix);
+    void *context;
+};
+
+static int walk_source(const struct source_walk *walk, uint32_t number)
+{
+    const struct bl_list_node *node = bl_list_trie_at(&walk->state->trie, number);
+    int result = 0;
+
+    if (node->first_cell != 0 && bl_list_layer_find(&walk->state->layers, node, BL_EFFECT_LIST, walk->source) != 0) {
+        struct bl_prefix prefix = bl_list_trie_prefix(node);
+
+        result = walk->each(walk->context, &prefix);
+    }
+    for (int side = 0; side < 2 && result == 0; side++)
+        if (node->children[side] != 0)
+            result = walk_source(walk, node->children[side]);
+    return result;
+}
+
+int bl_list_state_each_of_source(const struct bl_list_state *state, const char *source,
+                                 int (*each)(void *context, const struct bl_prefix *prefix), void *context)
+{
+    const struct source_walk walk = {state, bl_list_text_find(&state->layers.sources, source), each, context};
+    int result;
+
+    if (walk.source == 0)
+        return 0;
+    result = walk_source(&walk, state->trie.root_ipv4);
+    return result != 0 ? result : walk_source(&walk, state->trie.root_ipv6);
+}

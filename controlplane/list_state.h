@@ -125,6 +125,11 @@ int bl_list_state_each_layer(const struct bl_list_state *state,
 int bl_list_state_each_layer_in(const struct bl_list_state *state, const struct bl_prefix *prefix,
                                 int (*each)(void *context, const struct bl_list_layer *layer), void *context);
 
+/** The prefixes that @p source lists, in their order (bl_address_prefix_compare). A non-zero return of @p each ends it and
+ * is returned. Cost: a walk over all of the list, but for a source that lists nothing. */
+int bl_list_state_each_of_source(const struct bl_list_state *state, const char *source,
+                                 int (*each)(void *context, const struct bl_prefix *prefix), void *context);
+
 /** Up to @p max effects (UNLIST, UNDELIST, UNEXEMPT) that are due at @p now_ms, soonest first, as groups of one prefix;
  * they are not applied. The groups and their prefixes are the state's own, valid until the next apply.
  * @return the number. */

@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "controlplane/policy_item.h"
+#include "controlplane/policy_replace.h"
 
-/* Details are for people: nobody reads more. */
-enum { DETAILS_MAX = 100 };
+/* Details are for people: nobody reads more. Places of a bulk's items: the first refusals, one for the hold, and of a dry
+ * run the first changes. */
+enum { DETAILS_MAX = 100, PLACES_MAX = 2 * BL_BATCH_BULK_REFUSALS_MAX };
 
 /* One batch on its way. */
 struct run {
@@ -16,6 +18,8 @@ struct run {
     struct bl_batch_result *result;
     size_t n_all;
     size_t n_details;
+    size_t n_refusals_shown; /* of a bulk, as the next two */
+    size_t n_changes_shown;
     uint32_t first_accepted; /* of a bulk */
 };
 
@@ -31,13 +35,19 @@ static int set_detail(struct run *run, struct bl_item_result *item, const char *
     return item->detail == NULL ? BL_ENOMEM : BL_OK;
 }
 
-/* Items of a list all have their place; of a bulk the first refused ones. */
-static struct bl_item_result *find_place(const struct run *run, uint32_t index, enum bl_outcome outcome)
+/* Items of a list all have their place; of a bulk the first refused ones, and of a dry run the first changes. */
+static struct bl_item_result *find_place(struct run *run, uint32_t index, enum bl_outcome outcome)
 {
+    size_t *n_shown = outcome == BL_OUTCOME_REFUSED ? &run->n_refusals_shown : &run->n_changes_shown;
+
     if (run->batch->bulk == NULL)
         return &run->result->items[index];
-    if (outcome != BL_OUTCOME_REFUSED || run->result->n_items == BL_BATCH_BULK_REFUSALS_MAX)
+    if (outcome != BL_OUTCOME_REFUSED &&
+        !(run->batch->dry_run && (outcome == BL_OUTCOME_APPLIED || outcome == BL_OUTCOME_REMOVED)))
         return NULL;
+    if (*n_shown == BL_BATCH_BULK_REFUSALS_MAX)
+        return NULL;
+    (*n_shown)++;
     return &run->result->items[run->result->n_items++];
 }
 
@@ -52,7 +62,7 @@ static int decide(struct run *run, uint32_t index, const struct bl_update *updat
     if (error != BL_OK)
         return error;
     run->result->n_outcomes[decision.outcome]++;
-    if (decision.outcome != BL_OUTCOME_REFUSED && run->first_accepted == UINT32_MAX)
+    if (decision.outcome != BL_OUTCOME_REFUSED && run->first_accepted > index)
         run->first_accepted = index;
     item = find_place(run, index, decision.outcome);
     if (item == NULL)
@@ -63,26 +73,55 @@ static int decide(struct run *run, uint32_t index, const struct bl_update *updat
     return set_detail(run, item, decision.detail.text);
 }
 
-/* The index counts through both columns, IPv4 first, as the answer promises. */
+/* What the source lists and the bulk does not. Items of their own, behind the bulk's: their prefix is said in words. */
+static int decide_gone(struct run *run, const char *source)
+{
+    const struct bl_update update = {.kind = BL_UPDATE_DELIST, .source = source};
+    struct bl_policy_replace replace;
+    uint32_t index = (uint32_t)run->n_all;
+    int error = bl_policy_replace_find(run->context->state, source, run->batch->bulk, &replace);
+
+    if (error == BL_OK && run->n_all + replace.n_gone >= UINT32_MAX)
+        error = BL_ENOMEM;
+    for (size_t i = 0; i < replace.n_gone && error == BL_OK; i++) {
+        size_t n_items = run->result->n_items;
+        char text[BL_ADDRESS_TEXT_MAX];
+
+        error = decide(run, index++, &update, &replace.gone[i]);
+        if (error == BL_OK && run->result->n_items != n_items &&
+            run->result->items[n_items].outcome != BL_OUTCOME_REFUSED)
+            error = set_detail(run, &run->result->items[n_items], bl_address_format_prefix(&replace.gone[i], text));
+    }
+    run->n_all += replace.n_gone;
+    bl_policy_replace_fini(&replace);
+    run->context->update = NULL;
+    return error;
+}
+
+/* The index counts through both columns, IPv4 first, as the answer promises. Removals come first: what they free, classes
+ * too, is there for what comes. */
 static int decide_bulk(struct run *run)
 {
     const struct bl_bulk *bulk = run->batch->bulk;
-    uint32_t index = 0;
+    struct bl_update update = bulk->update;
+    size_t n = bulk->n_ipv4 + bulk->n_ipv6;
     int error = BL_OK;
 
-    for (size_t i = 0; i < bulk->n_ipv4 && error == BL_OK; i++) {
-        struct bl_prefix prefix = {.family = BL_FAMILY_IPV4, .length = 32};
+    if (run->batch->replace)
+        error = decide_gone(run, bl_policy_item_source(run->context->actor, &update));
+    for (size_t i = 0; i < n && error == BL_OK; i++) {
+        struct bl_prefix prefix = bl_policy_replace_item(bulk, i);
 
-        memcpy(prefix.bytes, bulk->ipv4_addresses + i * 4, 4);
-        if (bulk->ipv4_lengths != NULL)
-            prefix.length = bulk->ipv4_lengths[i];
-        error = decide(run, index++, &bulk->update, &prefix);
-    }
-    for (size_t i = 0; i < bulk->n_ipv6 && error == BL_OK; i++) {
-        struct bl_prefix prefix = {.family = BL_FAMILY_IPV6, .length = bulk->ipv6_lengths[i]};
+        if (bulk->expires_at_s != NULL) {
+            int64_t own_ms = (int64_t)bl_address_to_ip4(bulk->expires_at_s + 4 * i) * 1000;
 
-        memcpy(prefix.bytes, bulk->ipv6_addresses + i * 16, 16);
-        error = decide(run, index++, &bulk->update, &prefix);
+            own_ms = own_ms == 0 ? bulk->update.expires_at_ms : own_ms;
+            /* Another time is another update: it is looked at anew. */
+            if (own_ms != update.expires_at_ms)
+                run->context->update = NULL;
+            update.expires_at_ms = own_ms;
+        }
+        error = decide(run, (uint32_t)i, &update, &prefix);
     }
     return error;
 }
@@ -104,9 +143,9 @@ static int refuse_rest(struct run *run, enum bl_refusal refusal, const char *tex
     memset(result->n_outcomes, 0, sizeof(result->n_outcomes));
     result->n_outcomes[BL_OUTCOME_REFUSED] = run->n_all;
     if (run->batch->bulk != NULL && refusal == BL_REFUSAL_HELD_FOR_FORCE) {
-        size_t last = result->n_items == BL_BATCH_BULK_REFUSALS_MAX ? result->n_items - 1 : result->n_items++;
+        size_t last = run->n_refusals_shown == BL_BATCH_BULK_REFUSALS_MAX ? result->n_items - 1 : result->n_items++;
 
-        /* The figures must be read, whatever was refused before: one place is made. */
+        /* The figures must be read, whatever was refused before: the last place is theirs. */
         run->n_details -= run->n_details == DETAILS_MAX;
         result->items[last].index = run->first_accepted;
         result->items[last].outcome = BL_OUTCOME_REFUSED;
@@ -150,8 +189,7 @@ static int run_batch(struct run *run, bool *is_refused)
     if (run->n_all >= UINT32_MAX)
         return BL_ENOMEM;
     run->result->n_items = bulk == NULL ? run->n_all : 0;
-    run->result->items =
-        calloc(bulk == NULL ? run->n_all + 1 : BL_BATCH_BULK_REFUSALS_MAX, sizeof(*run->result->items));
+    run->result->items = calloc(bulk == NULL ? run->n_all + 1 : PLACES_MAX, sizeof(*run->result->items));
     if (run->result->items == NULL) {
         run->result->n_items = 0;
         return BL_ENOMEM;
@@ -182,8 +220,8 @@ int bl_policy_apply(const struct bl_settings_controlplane *settings, struct bl_l
     run.context->serial = serial;
     run.context->is_bulk = batch->bulk != NULL;
     error = run_batch(&run, &is_refused);
-    /* Items that were refused left nothing; here the ones that were accepted go, too. */
-    if (error != BL_OK || is_refused) {
+    /* Items that were refused left nothing; here the ones that were accepted go, too, and all of a dry run. */
+    if (error != BL_OK || is_refused || batch->dry_run) {
         bl_list_state_rollback(state, mark);
         bl_policy_effects_clear(&run.context->effects);
     }

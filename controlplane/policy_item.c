@@ -107,16 +107,23 @@ static void fill_attributes(struct bl_policy_context *context)
         attributes->self_service = update->self_service == BL_SELF_SERVICE_OPEN;
 }
 
+const char *bl_policy_item_source(const struct bl_actor *actor, const struct bl_update *update)
+{
+    const char *source = update->source == NULL ? "" : update->source;
+
+    /* A delist without a source means another thing than one with: nothing is filled in there. */
+    if (source[0] == '\0' && update->kind == BL_UPDATE_LIST)
+        source = actor->role == BL_ROLE_ADMIN ? BL_RECORD_OPERATOR : actor->source;
+    return source;
+}
+
 /* All of a bulk's items ask for the same: a million of them is looked at once. */
 static void look_at_update(struct bl_policy_context *context, const struct bl_update *update)
 {
     if (context->update == update)
         return;
     context->update = update;
-    context->source = update->source == NULL ? "" : update->source;
-    /* A delist without a source means another thing than one with: nothing is filled in there. */
-    if (context->source[0] == '\0' && update->kind == BL_UPDATE_LIST)
-        context->source = context->actor->role == BL_ROLE_ADMIN ? BL_RECORD_OPERATOR : context->actor->source;
+    context->source = bl_policy_item_source(context->actor, update);
     find_malformed(context);
     if (context->refusal == BL_REFUSAL_NONE)
         fill_attributes(context);

@@ -43,6 +43,9 @@ struct bl_policy_decision {
 int bl_policy_item_decide(struct bl_policy_context *context, const struct bl_update *update,
                           const struct bl_prefix *prefix, struct bl_policy_decision *decision);
 
+/** Who an update speaks for: what it says, or for a listing that says nothing the actor's own source. */
+const char *bl_policy_item_source(const struct bl_actor *actor, const struct bl_update *update);
+
 /** For policy_delist.c: refuses, always with the prefix in the text. @return BL_OK, for `return refuse(...)`. */
 int bl_policy_item_refuse(struct bl_policy_decision *decision, enum bl_refusal refusal, const struct bl_prefix *prefix,
                           const char *format, ...) __attribute__((format(printf, 4, 5)));

@@ -89,6 +89,7 @@ static Bounceline__V1__BulkUpdate wire_bulk(const struct bl_bulk *bulk)
     wire.ipv4_lengths = lend_bytes(bulk->ipv4_lengths, bulk->n_ipv4);
     wire.ipv6_addresses = lend_bytes(bulk->ipv6_addresses, bulk->n_ipv6 * 16);
     wire.ipv6_lengths = lend_bytes(bulk->ipv6_lengths, bulk->n_ipv6);
+    wire.expires_at_s = lend_bytes(bulk->expires_at_s, (bulk->n_ipv4 + bulk->n_ipv6) * 4);
     return wire;
 }
 
@@ -119,6 +120,8 @@ int bl_client_codec_encode_batch(const struct bl_batch *batch, enum bl_wait wait
     wire.deadline_ms = deadline_ms;
     wire.atomic = batch->atomic;
     wire.force = batch->force;
+    wire.replace = batch->replace;
+    wire.dry_run = batch->dry_run;
     wire.expected_serial = batch->expected_serial;
     if (batch->bulk != NULL) {
         bulk = wire_bulk(batch->bulk);

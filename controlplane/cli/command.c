@@ -45,8 +45,19 @@ static const struct argp_option delist_options[] = {
     OPTION_FORCE,
     {0}};
 static const struct argp_option exempt_options[] = {OPTION_REASON, OPTION_FOR, {0}};
-static const struct argp_option import_options[] = {OPTION_CODE,   OPTION_REASON, OPTION_FOR, OPTION_SOURCE,
-                                                    OPTION_ACTION, OPTION_FORCE,  {0}};
+static const struct argp_option import_options[] = {
+    {"format", BL_OPTION_IMPORT_FORMAT, "NAME", 0, "what the file is (else: found out from how it begins)", 1},
+    {"replace", BL_OPTION_REPLACE, NULL, 0, "what --source lists and the file does not is removed", 1},
+    {"dry-run", BL_OPTION_DRY_RUN, NULL, 0, "show what would change, and change nothing", 1},
+    {"mask-host-bits", BL_OPTION_MASK, NULL, 0, "cut bits behind a prefix's length (else they make the line bad)", 1},
+    {"allow-stale", BL_OPTION_STALE, NULL, 0, "also a file that says that it is out of date", 1},
+    OPTION_CODE,
+    OPTION_REASON,
+    OPTION_FOR,
+    OPTION_SOURCE,
+    OPTION_ACTION,
+    OPTION_FORCE,
+    {0}};
 static const struct argp_option rejects_options[] = {
     {"follow", BL_OPTION_FOLLOW, NULL, 0, "go on, and show rejects as they happen, until interrupted", 1},
     {"all", BL_OPTION_ALL, NULL, 0, "also what came before the end: SYN, greeting, commands, malformed segments", 1},
@@ -165,19 +176,31 @@ const struct bl_command bl_command_table[] = {
         .summary = "list every prefix of a file",
         .arguments = "FILE|-",
         .help =
-            "Lists every prefix of FILE, or of standard input: a prefix or an address a line. # and ; begin a "
-            "comment, also behind a prefix; empty lines are fine; a prefix that comes again is counted once.\v"
+            "Lists every prefix of FILE, or of standard input, also out of gzip. Formats: plain (a prefix, an address "
+            "or a range a-b a line; # and ; begin a comment), first-column, drop, drop-json, firehol, dshield, "
+            "crowdsec-csv, crowdsec-json, ip4set, ip4trie, ip6trie, ipset, nft-json; all but first-column, ip4trie "
+            "and a file of rbldnsd that begins with an address are found out from how it begins.\v"
+            "What a file says about itself must be true: how many entries it has (drop-json, firehol), until when it "
+            "is good (drop; drop-json is good for 7 days). What it excludes (! of rbldnsd, nomatch) is carved out of "
+            "what it lists; what has a time (crowdsec, ipset, nft) is listed until then. Decisions on countries, "
+            "captchas and what has ended are skipped and counted. A prefix that comes again is counted once.\n"
+            "\n"
             "All or nothing: if one line is bad, the bad lines are named and nothing is sent; the whole file is one "
             "batch, and the control plane takes all of it or nothing. It travels as one message of at most 32 MiB, "
             "which holds about 8 million IPv4 addresses or 2 million IPv6 prefixes; a larger file is refused: split "
             "it. Prefixes that are not "
-            "in the file stay as they are. On a terminal a progress bar is drawn on stderr.\n"
+            "in the file stay as they are; with --replace those of --source are removed in the same batch, so that the "
+            "source lists what the file says and only the difference is written. A difference that adds or removes "
+            "more than controlplane.hold_percent of what the source covers is held for --force, its first import "
+            "excepted. On a terminal a progress bar is drawn on stderr.\n"
             "\n"
             "Exit code 1 also for a file that can't be read, has bad lines or holds no prefix. The deadline is at "
             "least 60s unless --deadline says otherwise.\n"
             "\n"
-            "--json prints what `list --json` prints, with file, n_lines, n_prefixes and n_duplicates, and in items "
-            "only what was refused (at most 100), each with its line. For bad lines it prints error, n_bad_lines, "
+            "--json prints what `list --json` prints, with file, format, n_lines, n_prefixes, n_duplicates, "
+            "n_overlaps, "
+            "n_excluded, n_masked and n_skipped, dry_run, and in items only "
+            " what was refused (at most 100), each with its line. For bad lines it prints error, n_bad_lines, "
             "bad_lines (the first 20, of line and cause) and exit_code.\n",
         .options = import_options,
         .arguments_min = 1,

@@ -31,6 +31,11 @@ enum {
     BL_OPTION_FROM,
     BL_OPTION_FORMAT,
     BL_OPTION_OUTPUT,
+    BL_OPTION_IMPORT_FORMAT,
+    BL_OPTION_REPLACE,
+    BL_OPTION_DRY_RUN,
+    BL_OPTION_MASK,
+    BL_OPTION_STALE,
 };
 
 /** Longest reason in bytes (list_control.proto). */

@@ -13,10 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "controlplane/cli/session.h"
+#include "controlplane/cli/gunzip.h"
 #include "controlplane/cli/list_file.h"
+#include "controlplane/cli/list_format.h"
 #include "controlplane/cli/progress.h"
 #include "controlplane/cli/result.h"
+#include "controlplane/cli/session.h"
 #include "controlplane/cli/text.h"
 #include "controlplane/clock.h"
 
@@ -27,9 +29,15 @@ struct import {
     const struct bl_options *options;
     const char *name; /* of the file, for people */
     struct bl_list_file file;
+    struct bl_gunzip gunzip;
     struct bl_progress progress;
     struct bl_error_detail detail;
 };
+
+static int take_bytes(void *context, const char *data, size_t length, struct bl_error_detail *detail)
+{
+    return bl_list_file_feed(context, data, length, detail);
+}
 
 static int read_all(struct import *import, int fd, uint64_t total)
 {
@@ -46,13 +54,15 @@ static int read_all(struct import *import, int fd, uint64_t total)
             continue;
         if (n <= 0)
             break;
-        error = bl_list_file_feed(&import->file, block, (size_t)n, &import->detail);
+        error = bl_gunzip_feed(&import->gunzip, block, (size_t)n, &import->detail);
         done += (uint64_t)n;
         bl_progress_update(&import->progress, done, total, import->file.n_lines, "lines");
     }
     if (n < 0)
         error = bl_error_set(&import->detail, BL_ENOENT, "%s", strerror(errno));
     else if (error == BL_OK)
+        error = bl_gunzip_end(&import->gunzip, &import->detail);
+    if (error == BL_OK)
         error = bl_list_file_end(&import->file, &import->detail);
     free(block);
     return error;
@@ -152,6 +162,7 @@ struct columns {
     uint8_t *ipv4_lengths;
     uint8_t *ipv6_addresses;
     uint8_t *ipv6_lengths;
+    uint8_t *expires_at_s; /* NULL: the file says none */
 };
 
 static void columns_free(struct columns *columns)
@@ -160,6 +171,20 @@ static void columns_free(struct columns *columns)
     free(columns->ipv4_lengths);
     free(columns->ipv6_addresses);
     free(columns->ipv6_lengths);
+    free(columns->expires_at_s);
+}
+
+static int fill_expiries(struct columns *columns, struct bl_bulk *bulk, const struct bl_list_file *file)
+{
+    if (!file->has_expiries)
+        return BL_OK;
+    columns->expires_at_s = malloc(file->n_entries * 4 + 1);
+    if (columns->expires_at_s == NULL)
+        return BL_ENOMEM;
+    for (size_t i = 0; i < file->n_entries; i++)
+        bl_address_from_ip4(file->entries[i].expires_at_s, columns->expires_at_s + 4 * i);
+    bulk->expires_at_s = columns->expires_at_s;
+    return BL_OK;
 }
 
 /* Entries are sorted, IPv4 first: entry i is item i of the bulk. */
@@ -189,7 +214,7 @@ static int columns_fill(struct columns *columns, struct bl_bulk *bulk, const str
     bulk->ipv4_lengths = all_hosts ? NULL : columns->ipv4_lengths; /* /32 goes without saying */
     bulk->ipv6_addresses = columns->ipv6_addresses;
     bulk->ipv6_lengths = columns->ipv6_lengths;
-    return BL_OK;
+    return fill_expiries(columns, bulk, file);
 }
 
 static void tick(void *context)
@@ -210,7 +235,11 @@ static int send_all(struct import *import, struct bl_session *session, struct bl
                    .action = options->action,
                    .expires_at_ms = options->for_ms == 0 ? 0 : bl_clock_wall_ms() + options->for_ms},
     };
-    struct bl_batch batch = {.atomic = true, .force = options->force, .bulk = &bulk};
+    struct bl_batch batch = {.atomic = true,
+                             .force = options->force,
+                             .replace = options->replace,
+                             .dry_run = options->dry_run,
+                             .bulk = &bulk};
     struct columns columns = {0};
     uint8_t unit = 128;
     int error = BL_OK;
@@ -219,7 +248,11 @@ static int send_all(struct import *import, struct bl_session *session, struct bl
         error = ask_ipv6_unit(session, &unit, &import->detail);
     if (error != BL_OK)
         return error;
-    bl_list_file_finish(&import->file, unit);
+    error = bl_list_file_finish(&import->file, unit);
+    if (error != BL_OK)
+        return bl_error_set(&import->detail, error,
+                            error == BL_ETOOBIG ? "its exclusions make more prefixes than one import takes: split it"
+                                                : "out of memory");
     bl_progress_step(&import->progress, "sending");
     tick(import);
     if (columns_fill(&columns, &bulk, &import->file) == BL_OK)
@@ -241,36 +274,73 @@ static void show_refusals(const struct import *import, const struct bl_result *r
 {
     char text[BL_ADDRESS_TEXT_MAX];
 
-    for (size_t i = 0; i < result->n_items && i < BL_LIST_FILE_BAD_SHOWN; i++) {
+    size_t n_refused = 0;
+
+    for (size_t i = 0; i < result->n_items; i++) {
         const struct bl_list_file_entry *entry = find_entry(import, &result->items[i]);
 
+        if (result->items[i].outcome != BL_OUTCOME_REFUSED || ++n_refused > BL_LIST_FILE_BAD_SHOWN)
+            continue;
         (void)fputs("bounceline: ", stderr);
         bl_text_put(stderr, import->name);
         if (entry != NULL)
             (void)fprintf(stderr, ": line %" PRIu32, entry->line);
         (void)fputs(": ", stderr);
-        bl_result_put_refusal(stderr, entry == NULL ? "?" : bl_address_format_prefix(&entry->prefix, text),
-                              &result->items[i]);
+        bl_result_put_refusal(
+            stderr, entry == NULL ? "what the file leaves out" : bl_address_format_prefix(&entry->prefix, text),
+            &result->items[i]);
     }
-    if (result->n_items > BL_LIST_FILE_BAD_SHOWN)
-        (void)fprintf(stderr, "bounceline: and at least %zu more\n", result->n_items - BL_LIST_FILE_BAD_SHOWN);
+    if (n_refused > BL_LIST_FILE_BAD_SHOWN)
+        (void)fprintf(stderr, "bounceline: and at least %zu more\n", n_refused - BL_LIST_FILE_BAD_SHOWN);
     (void)fputs("bounceline: ", stderr);
     bl_text_put(stderr, import->name);
     (void)fputs(": refused: nothing was imported\n", stderr);
 }
 
+/* A dry run's first changes, as diff shows them: what is removed has its prefix in the detail. */
+static void show_changes(const struct import *import, const struct bl_result *result)
+{
+    char text[BL_ADDRESS_TEXT_MAX];
+
+    for (size_t i = 0; i < result->n_items; i++) {
+        const struct bl_result_item *item = &result->items[i];
+        const struct bl_list_file_entry *entry = find_entry(import, item);
+
+        if (item->outcome == BL_OUTCOME_REMOVED) {
+            (void)fputs("-", stdout);
+            bl_text_put(stdout, item->detail);
+            (void)fputc('\n', stdout);
+        } else if (item->outcome == BL_OUTCOME_APPLIED && entry != NULL) {
+            (void)printf("+%s\n", bl_address_format_prefix(&entry->prefix, text));
+        }
+    }
+}
+
+/* What is not there need not be read. */
+static void put_count(uint64_t n, const char *what)
+{
+    if (n != 0)
+        (void)printf(", %" PRIu64 " %s", n, what);
+}
+
 static void show_text(const struct import *import, const struct bl_session *session, const struct bl_result *result)
 {
+    if (import->options->dry_run)
+        show_changes(import, result);
     if (result->n_outcomes[BL_OUTCOME_REFUSED] != 0) {
         show_refusals(import, result);
         return;
     }
-    (void)fputs("imported ", stdout);
+    (void)fputs(import->options->dry_run ? "would import " : "imported ", stdout);
     bl_text_put(stdout, import->name);
-    (void)printf(": %zu prefixes in %" PRIu32 " lines, %" PRIu64 " duplicates; %" PRIu64 " applied, %" PRIu64
-                 " unchanged; ",
-                 import->file.n_entries, import->file.n_lines, import->file.n_duplicates,
-                 result->n_outcomes[BL_OUTCOME_APPLIED], result->n_outcomes[BL_OUTCOME_UNCHANGED]);
+    (void)printf(": %zu prefixes in %" PRIu32 " lines, %" PRIu64 " duplicates", import->file.n_entries,
+                 import->file.n_lines, import->file.n_duplicates);
+    put_count(import->file.n_overlaps, "overlaps");
+    put_count(import->file.n_excluded, "exclusions");
+    put_count(import->file.n_masked, "masked");
+    put_count(import->file.n_skipped, "skipped");
+    (void)printf("; %" PRIu64 " applied, %" PRIu64 " unchanged; ", result->n_outcomes[BL_OUTCOME_APPLIED],
+                 result->n_outcomes[BL_OUTCOME_UNCHANGED]);
     bl_result_put_reached(stdout, result, session);
 }
 
@@ -287,13 +357,20 @@ static void show_json(const struct import *import, const struct bl_session *sess
     bl_json_put_uint(&json, "n_lines", import->file.n_lines);
     bl_json_put_uint(&json, "n_prefixes", import->file.n_entries);
     bl_json_put_uint(&json, "n_duplicates", import->file.n_duplicates);
+    bl_json_put_bool(&json, "dry_run", import->options->dry_run);
+    bl_json_put_text(&json, "format", import->file.format->name);
+    bl_json_put_uint(&json, "n_overlaps", import->file.n_overlaps);
+    bl_json_put_uint(&json, "n_excluded", import->file.n_excluded);
+    bl_json_put_uint(&json, "n_masked", import->file.n_masked);
+    bl_json_put_uint(&json, "n_skipped", import->file.n_skipped);
     bl_json_begin_array(&json, "items");
     for (size_t i = 0; i < result->n_items; i++) {
         const struct bl_list_file_entry *entry = find_entry(import, &result->items[i]);
 
         bl_json_begin_object(&json, NULL);
         bl_json_put_uint(&json, "line", entry == NULL ? 0 : entry->line);
-        bl_json_put_text(&json, "prefix", entry == NULL ? "?" : bl_address_format_prefix(&entry->prefix, text));
+        bl_json_put_text(&json, "prefix",
+                         entry == NULL ? result->items[i].detail : bl_address_format_prefix(&entry->prefix, text));
         bl_result_put_item_json(&json, &result->items[i]);
         bl_json_end_object(&json);
     }
@@ -324,7 +401,11 @@ static int deliver(struct import *import)
     if (error != BL_OK)
         return fail(import, bl_session_exit(error));
     bl_progress_fini(&import->progress);
-    code = bl_result_exit(&result, import->options->wait);
+    /* Nothing of a dry run is written: what would be refused is all that a script can ask. */
+    if (import->options->dry_run)
+        code = result.n_outcomes[BL_OUTCOME_REFUSED] != 0 ? BL_EXIT_REFUSED : BL_EXIT_DONE;
+    else
+        code = bl_result_exit(&result, import->options->wait);
     if (import->options->json)
         show_json(import, &session, &result, code);
     else
@@ -341,6 +422,11 @@ int bl_import_run(const struct bl_options *options)
 
     import.name = strcmp(options->arguments[0], "-") == 0 ? "standard input" : options->arguments[0];
     bl_list_file_init(&import.file);
+    import.file.format = options->import_format;
+    import.file.now_s = bl_clock_wall_ms() / 1000;
+    import.file.mask_host_bits = options->mask_host_bits;
+    import.file.allow_stale = options->allow_stale;
+    bl_gunzip_init(&import.gunzip, take_bytes, &import.file);
     bl_progress_init(&import.progress, stderr);
     error = read_file(&import);
     if (error != BL_OK) {
@@ -353,6 +439,7 @@ int bl_import_run(const struct bl_options *options)
     } else {
         code = deliver(&import);
     }
+    bl_gunzip_fini(&import.gunzip);
     bl_list_file_fini(&import.file);
     return code;
 }

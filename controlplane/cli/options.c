@@ -13,6 +13,7 @@
 #include "bounceline/version.h"
 #include "controlplane/cli/command.h"
 #include "controlplane/cli/duration.h"
+#include "controlplane/cli/list_format.h"
 #include "controlplane/cli/text.h"
 
 /* argp's interface: it reads these. */
@@ -149,6 +150,22 @@ static uint8_t parse_action(const char *text, struct argp_state *state)
     return BL_ACTION_NONE;
 }
 
+static const struct bl_list_format *parse_format(const char *text, struct argp_state *state)
+{
+    const struct bl_list_format *format = bl_list_format_find(text);
+    char names[256] = "";
+
+    for (size_t i = 0; bl_list_format_table[i] != NULL; i++) {
+        size_t length = strlen(names);
+
+        (void)snprintf(names + length, sizeof(names) - length, "%s%s", i == 0 ? "" : ", ",
+                       bl_list_format_table[i]->name);
+    }
+    if (format == NULL)
+        refuse(state, "--format '%.40s': expected one of %s", text, names);
+    return format;
+}
+
 /* The control plane checks again; here it costs no connection, and the message can name the option. */
 static const char *parse_reason(const char *text, struct argp_state *state)
 {
@@ -230,6 +247,21 @@ static error_t parse_command(int key, char *argument, struct argp_state *state)
             refuse(state, "--output '': expected a path");
         options->output = argument;
         return 0;
+    case BL_OPTION_IMPORT_FORMAT:
+        options->import_format = parse_format(argument, state);
+        return 0;
+    case BL_OPTION_REPLACE:
+        options->replace = true;
+        return 0;
+    case BL_OPTION_DRY_RUN:
+        options->dry_run = true;
+        return 0;
+    case BL_OPTION_MASK:
+        options->mask_host_bits = true;
+        return 0;
+    case BL_OPTION_STALE:
+        options->allow_stale = true;
+        return 0;
     case BL_OPTION_LIMIT:
         options->limit = parse_limit(argument, options->command, state);
         return 0;
@@ -239,6 +271,9 @@ static error_t parse_command(int key, char *argument, struct argp_state *state)
     case ARGP_KEY_END:
         if (options->n_arguments < options->command->arguments_min)
             refuse(state, "expected %s", options->command->arguments);
+        /* The default is all that operators list: nobody means that by leaving a word out. */
+        if (options->replace && options->source[0] == '\0')
+            refuse(state, "--replace: expected --source, whose list it is");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

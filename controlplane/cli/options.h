@@ -22,6 +22,7 @@ enum bl_exit {
 };
 
 struct bl_command;
+struct bl_list_format;
 
 struct bl_options {
     const struct bl_command *command;
@@ -45,6 +46,11 @@ struct bl_options {
     const char *output; /**< a file; NULL: standard output */
     int64_t since_ms;   /**< not older than so much */
     uint32_t limit;
+    const struct bl_list_format *import_format; /**< of import; NULL: detected */
+    bool replace;
+    bool dry_run;
+    bool mask_host_bits;
+    bool allow_stale;
     char **arguments; /**< owned */
     size_t n_arguments;
 };

@@ -52,7 +52,7 @@ START_TEST(reads_every_form_of_a_good_line)
               "192.0.2.9");
     ck_assert_uint_eq(file.n_bad, 0);
     ck_assert_uint_eq(file.n_lines, 10);
-    bl_list_file_finish(&file, 64);
+    ck_assert_int_eq(bl_list_file_finish(&file, 64), BL_OK);
     ck_assert_uint_eq(file.n_entries, 6);
     ck_assert_uint_eq(file.n_duplicates, 0);
     expect_entry(0, "192.0.2.7/32", 3);
@@ -99,7 +99,7 @@ START_TEST(an_ipv6_address_gets_the_unit_that_is_said)
     read_text("2001:db8:1:2:3:4:5:6\n2001:db8:1:2::/64\n2001:db8:1:2:3:4:5:6/128\n2001:db8:1:2:ffff::\n");
     ck_assert_uint_eq(file.n_bad, 0);
     ck_assert(file.has_bare_ipv6);
-    bl_list_file_finish(&file, 48);
+    ck_assert_int_eq(bl_list_file_finish(&file, 48), BL_OK);
     ck_assert_uint_eq(file.n_entries, 3);
     ck_assert_uint_eq(file.n_duplicates, 1);
     expect_entry(0, "2001:db8:1::/48", 1);
@@ -111,7 +111,7 @@ END_TEST
 START_TEST(duplicates_are_counted_and_the_first_line_stays)
 {
     read_text("192.0.2.9\n192.0.2.7/32\n192.0.2.7\n192.0.2.0/24\n::ffff:192.0.2.7\n192.0.2.9\n");
-    bl_list_file_finish(&file, 64);
+    ck_assert_int_eq(bl_list_file_finish(&file, 64), BL_OK);
     ck_assert_uint_eq(file.n_entries, 3);
     ck_assert_uint_eq(file.n_duplicates, 3);
     expect_entry(0, "192.0.2.0/24", 4);
@@ -133,7 +133,10 @@ START_TEST(bad_lines_have_number_and_cause)
         {"192.0.2.01", "expected an IPv4 or IPv6 address"},
         {"192.0.2.1 192.0.2.2", "nothing behind it"},
         {"192.0.2.1\t10", "nothing behind it"},
-        {"192.0.2.1 - 192.0.2.9", "nothing behind it"},
+        {"192.0.2.9 - 192.0.2.1", "ends before it begins"},
+        {"192.0.2.1 - 2001:db8::1", "two families"},
+        {"192.0.2.1-", "expected an IPv4 or IPv6 address"},
+        {"192.0.2.1-9", "expected an IPv4 or IPv6 address"},
         {"192.0.2.1,", "expected an IPv4 or IPv6 address"},
         {"mail.example.net", "expected an IPv4 or IPv6 address"},
         {"192.0.2.1/", "expected a prefix length"},
@@ -227,7 +230,7 @@ START_TEST(many_entries_are_sorted_and_unique)
         (void)snprintf(line, sizeof(line), "10.%u.%u.%u\n", value >> 16, value >> 8 & 0xff, value & 0xff);
         read_text(line);
     }
-    bl_list_file_finish(&file, 64);
+    ck_assert_int_eq(bl_list_file_finish(&file, 64), BL_OK);
     ck_assert_uint_eq(file.n_entries, N);
     ck_assert_uint_eq(file.n_duplicates, N);
     for (unsigned i = 0; i < N; i++) {

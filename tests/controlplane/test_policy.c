@@ -579,6 +579,92 @@ START_TEST(bulks_tell_the_refused_items_by_index)
 }
 END_TEST
 
+static const uint8_t replace_columns[] = {192, 0, 2, 1, 192, 0, 2, 2, 192, 0, 2, 3, 203, 0, 113, 9};
+
+static void replace_with(const struct bl_actor *actor, struct bl_bulk bulk, bool force, bool dry_run)
+{
+    const struct bl_batch batch = {
+        .session = "", .atomic = true, .force = force, .replace = true, .dry_run = dry_run, .bulk = &bulk};
+
+    bulk.update.kind = BL_UPDATE_LIST;
+    bulk.update.source = "trap";
+    decide(actor, &batch);
+}
+
+/* The source lists what the bulk says, by the smallest difference; what others say stays. */
+START_TEST(a_replacing_bulk_leaves_its_source_with_what_it_says)
+{
+    expect_list(&feeder, "192.0.2.1", BL_OUTCOME_APPLIED);
+    expect_list(&feeder, "192.0.2.7", BL_OUTCOME_APPLIED);
+    expect_list(&feeder, "2001:db8::/64", BL_OUTCOME_APPLIED);
+    expect_list(&wide_feeder, "192.0.2.7", BL_OUTCOME_APPLIED);
+    expect_list(&wide_feeder, "192.0.2.8", BL_OUTCOME_APPLIED);
+    replace_with(&feeder, (struct bl_bulk){.ipv4_addresses = replace_columns, .n_ipv4 = 3}, false, false);
+    ck_assert_uint_eq(result.n_outcomes[BL_OUTCOME_REMOVED], 2);
+    ck_assert_uint_eq(result.n_outcomes[BL_OUTCOME_APPLIED], 2);
+    ck_assert_uint_eq(result.n_outcomes[BL_OUTCOME_UNCHANGED], 1);
+    ck_assert_uint_eq(effects.n_groups, 2);
+    ck_assert_int_eq(effects.groups[0].kind, BL_EFFECT_UNLIST);
+    ck_assert(is_listed("192.0.2.1") && is_listed("192.0.2.3") && is_listed("192.0.2.8") && !is_listed("2001:db8::"));
+    ck_assert(is_listed("192.0.2.7")); /* by the other source */
+    /* Again, in another order: nothing to do, nothing to record. */
+    static const uint8_t shuffled[] = {192, 0, 2, 3, 192, 0, 2, 1, 192, 0, 2, 2, 192, 0, 2, 1};
+
+    replace_with(&feeder, (struct bl_bulk){.ipv4_addresses = shuffled, .n_ipv4 = 4}, false, false);
+    ck_assert_uint_eq(result.n_outcomes[BL_OUTCOME_UNCHANGED], 4);
+    ck_assert_uint_eq(effects.n_groups, 0);
+}
+END_TEST
+
+START_TEST(a_replacing_bulk_is_refused_or_held_as_a_whole)
+{
+    settings.hold_floor_addresses = 2;
+    replace_with(&feeder, (struct bl_bulk){.ipv4_addresses = replace_columns, .n_ipv4 = 3}, false, false);
+    ck_assert_uint_eq(result.n_outcomes[BL_OUTCOME_APPLIED], 3); /* its first import */
+    replace_with(&feeder, (struct bl_bulk){.ipv4_addresses = replace_columns + 12, .n_ipv4 = 1}, false, false);
+    ck_assert_uint_eq(result.n_outcomes[BL_OUTCOME_REFUSED], 4);
+    ck_assert_uint_eq(result.items[0].refusal, BL_REFUSAL_HELD_FOR_FORCE);
+    ck_assert_ptr_nonnull(strstr(result.items[0].detail, "removes 3 IPv4 addresses, the source covers 3"));
+    ck_assert(is_listed("192.0.2.1") && !is_listed("203.0.113.9"));
+    replace_with(&wide_feeder, (struct bl_bulk){.ipv4_addresses = replace_columns + 12, .n_ipv4 = 1}, true, false);
+    ck_assert_uint_eq(result.items[0].refusal, BL_REFUSAL_SOURCE);
+    ck_assert(is_listed("192.0.2.1"));
+    replace_with(&feeder, (struct bl_bulk){.ipv4_addresses = replace_columns + 12, .n_ipv4 = 1}, true, false);
+    ck_assert(!is_listed("192.0.2.1") && is_listed("203.0.113.9"));
+}
+END_TEST
+
+START_TEST(a_dry_run_tells_the_changes_and_makes_none)
+{
+    expect_list(&feeder, "192.0.2.7", BL_OUTCOME_APPLIED);
+    replace_with(&feeder, (struct bl_bulk){.ipv4_addresses = replace_columns, .n_ipv4 = 3}, false, true);
+    ck_assert_uint_eq(result.n_outcomes[BL_OUTCOME_REMOVED], 1);
+    ck_assert_uint_eq(result.n_outcomes[BL_OUTCOME_APPLIED], 3);
+    ck_assert_uint_eq(effects.n_groups, 0);
+    ck_assert_uint_eq(result.n_items, 4);
+    ck_assert_uint_eq(result.items[0].outcome, BL_OUTCOME_REMOVED);
+    ck_assert_str_eq(result.items[0].detail, "192.0.2.7/32");
+    ck_assert_uint_eq(result.items[3].index, 2);
+    ck_assert(is_listed("192.0.2.7") && !is_listed("192.0.2.1"));
+}
+END_TEST
+
+START_TEST(items_of_a_bulk_may_end_at_times_of_their_own)
+{
+    static const uint8_t expiries[] = {0, 0x1e, 0x84, 0x80, 0, 0, 0, 0, 0, 0, 0, 1};
+
+    replace_with(&feeder, (struct bl_bulk){.ipv4_addresses = replace_columns, .n_ipv4 = 2, .expires_at_s = expiries},
+                 false, false);
+    ck_assert_uint_eq(effects.n_groups, 2);
+    ck_assert_int_eq(effects.groups[0].attributes.expires_at_ms, 2000000000);
+    ck_assert_int_eq(effects.groups[1].attributes.expires_at_ms, 0);
+    replace_with(&feeder, (struct bl_bulk){.ipv4_addresses = replace_columns, .n_ipv4 = 3, .expires_at_s = expiries},
+                 false, false);
+    ck_assert_uint_eq(result.n_outcomes[BL_OUTCOME_REFUSED], 3);
+    ck_assert_ptr_nonnull(strstr(result.items[0].detail, "a time to come"));
+}
+END_TEST
+
 START_TEST(no_class_left_is_said)
 {
     char text[32];
@@ -659,6 +745,10 @@ int main(void)
     tcase_add_test(rules, large_changes_of_a_source_are_held_for_force);
     tcase_add_test(rules, the_floor_lets_small_changes_pass);
     tcase_add_test(rules, bulks_tell_the_refused_items_by_index);
+    tcase_add_test(rules, a_replacing_bulk_leaves_its_source_with_what_it_says);
+    tcase_add_test(rules, a_replacing_bulk_is_refused_or_held_as_a_whole);
+    tcase_add_test(rules, a_dry_run_tells_the_changes_and_makes_none);
+    tcase_add_test(rules, items_of_a_bulk_may_end_at_times_of_their_own);
     tcase_add_test(rules, no_class_left_is_said);
     tcase_add_test(rules, effects_replay_to_the_same_state);
     suite_add_tcase(suite, rules);

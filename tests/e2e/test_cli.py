@@ -438,7 +438,7 @@ class Spoken(Case):
         self.assertAlmostEqual(bulk.expires_at_ms / 1000, time.time() + 86400, delta=30)
         self.assertTrue(self.answers.batches[0].force)
         self.assertEqual(done.stderr, "")
-        self.assertIn(f"imported {path}: 4 prefixes in 7 lines, 1 duplicates; 4 applied, 0 unchanged; serial 42, durable",
+        self.assertIn(f"imported {path}: 4 prefixes in 7 lines, 1 duplicates, 1 overlaps; 4 applied, 0 unchanged; serial 42, durable",
                       done.stdout)
 
     def test_import_from_standard_input(self):
