@@ -46,6 +46,7 @@ struct bl_actor {
     const char *name;
     enum bl_role role;
     const char *source; /**< feeder: its own source; else "" */
+    uint32_t number;    /**< 1 and on: of controlplane.actors, for its limits; 0: not one of them */
 };
 
 /** One update as asked. 0 and "" mean "not said". */

@@ -85,13 +85,13 @@ static void request_call(struct bl_ingest *ingest)
 static int identify(struct bl_ingest *ingest, struct bl_call *call, struct bl_error_detail *detail)
 {
     char *peer = grpc_call_get_peer(call->call);
-    uint32_t uid;
-    int error = bl_peers_find(ingest->parts.peers, peer, &uid);
+    struct bl_peer who;
+    int error = bl_peers_find(ingest->parts.peers, peer, &who);
 
     gpr_free(peer);
     if (error != BL_OK)
         return bl_error_set(detail, BL_EPERM, "the connection's user is not known");
-    return bl_authorize_find(ingest->parts.authorize, uid, &call->job.actor, detail);
+    return bl_authorize_find(ingest->parts.authorize, &who, &call->job.actor, detail);
 }
 
 /* The whole path is compared: nothing of it is parsed. */
@@ -249,8 +249,13 @@ static void job_done(struct bl_writer_job *job)
 static int handle_apply(struct bl_ingest *ingest, struct bl_call *call, const uint8_t *data, size_t length,
                         struct bl_error_detail *detail)
 {
+    const struct bl_batch *batch = &call->job.request.batch;
     int error = bl_codec_client_decode_batch(data, length, &call->job.request, detail);
 
+    if (error == BL_OK)
+        error = bl_limits_take(ingest->parts.limits, &call->job.actor,
+                               batch->bulk == NULL ? batch->n_updates : batch->bulk->n_ipv4 + batch->bulk->n_ipv6,
+                               call->arrived_ms, detail);
     if (error != BL_OK)
         return error;
     call->job.request_bytes = length + sizeof(*call);

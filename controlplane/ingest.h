@@ -12,6 +12,7 @@
 #define BL_INGEST_H
 
 #include "controlplane/authorize.h"
+#include "controlplane/limits.h"
 #include "controlplane/peers.h"
 #include "controlplane/publish.h"
 #include "controlplane/rejects.h"
@@ -30,6 +31,7 @@ struct bl_ingest_parts {
     struct bl_rejects *rejects;
     const struct bl_peers *peers;
     const struct bl_authorize *authorize;
+    struct bl_limits *limits;
 };
 
 /** Starts the server without any connection. @return 0, BL_ENOMEM or BL_EIO. */

@@ -108,6 +108,14 @@ int bl_listen_open(const char *path, uint32_t mode, struct bl_error_detail *deta
     return descriptor;
 }
 
+int bl_listen_give(const char *path, uint32_t uid, uint32_t gid, struct bl_error_detail *detail)
+{
+    if ((uid == UINT32_MAX && gid == UINT32_MAX) || chown(path, uid, gid) == 0)
+        return BL_OK;
+    return bl_error_set(detail, BL_EPERM, "%s: can't give the socket to user %d, group %d: %s", path, (int)uid,
+                        (int)gid, strerror(errno));
+}
+
 void bl_listen_close(int descriptor, const char *path)
 {
     (void)unlink(path);
@@ -131,4 +139,18 @@ int bl_listen_accept(int descriptor, uint32_t *uid)
     }
     *uid = credentials.uid;
     return accepted;
+}
+
+size_t bl_listen_groups(int accepted, uint32_t *groups, size_t max)
+{
+    struct ucred credentials;
+    socklen_t length = sizeof(credentials);
+    socklen_t rest = (socklen_t)((max - 1) * sizeof(groups[0]));
+
+    if (getsockopt(accepted, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0)
+        return 0;
+    groups[0] = credentials.gid;
+    if (getsockopt(accepted, SOL_SOCKET, SO_PEERGROUPS, groups + 1, &rest) != 0)
+        return 0;
+    return 1 + rest / sizeof(groups[0]);
 }

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bounceline/settings.h"
@@ -30,6 +31,8 @@
 #include "controlplane/sync_server.h"
 
 enum { PATIENCE_MS = 2000, SYNC_SOCKET_MODE = 0600 };
+
+enum { GROUPS_MAX = 256 };
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -77,12 +80,14 @@ struct program {
     struct bl_store store;
     struct bl_peers *peers;
     struct bl_authorize *authorize;
+    struct bl_limits *limits;
     struct bl_publish *publish;
     struct bl_rejects *rejects;
     struct bl_writer *writer;
     struct bl_ingest *ingest;
     struct bl_sync_server *sync_server;
-    int listening;
+    int listening[1 + BL_SETTINGS_SOCKETS_MAX]; /* socket, then sockets */
+    uint32_t n_listening;                       /* of sockets */
     int sync_listening;
     int signals;
     int64_t refusal_ms; /* when a refused connection was told of last */
@@ -103,6 +108,8 @@ static int become(const struct bl_settings_controlplane *settings, struct bl_err
         gid = entry->pw_gid;
     }
     error = bl_listen_prepare(settings->socket, 0, uid, gid, detail);
+    for (uint32_t i = 0; i < settings->n_sockets && error == BL_OK; i++)
+        error = bl_listen_prepare(settings->sockets[i].path, 0, uid, gid, detail);
     if (error == BL_OK)
         error = bl_listen_prepare(settings->sync_socket, 0, uid, gid, detail);
     if (error == BL_OK)
@@ -127,18 +134,47 @@ static int open_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* Opened for nobody else, then given away: nobody gets in with the rights of a moment in between. */
+static int open_further(const struct bl_settings_socket *socket, int *descriptor, struct bl_error_detail *detail)
+{
+    const struct passwd *owner = socket->owner[0] == '\0' ? NULL : getpwnam(socket->owner);
+    const struct group *group = socket->group[0] == '\0' ? NULL : getgrnam(socket->group);
+    int error;
+
+    if (owner == NULL && socket->owner[0] != '\0')
+        return bl_error_set(detail, BL_EINVAL, "controlplane.sockets: %s: there is no user %s", socket->path,
+                            socket->owner);
+    if (group == NULL && socket->group[0] != '\0')
+        return bl_error_set(detail, BL_EINVAL, "controlplane.sockets: %s: there is no group %s", socket->path,
+                            socket->group);
+    *descriptor = bl_listen_open(socket->path, 0, detail);
+    if (*descriptor < 0)
+        return *descriptor;
+    error = bl_listen_give(socket->path, owner == NULL ? UINT32_MAX : owner->pw_uid,
+                           group == NULL ? UINT32_MAX : group->gr_gid, detail);
+    if (error == BL_OK && chmod(socket->path, socket->mode) != 0)
+        error = bl_error_set(detail, BL_EIO, "%s: can't set the mode: %s", socket->path, strerror(errno));
+    return error;
+}
+
 /* The sync socket is for the data plane, which runs as root or as this user: nobody else may open it. */
 static int open_sockets(struct program *program, struct bl_error_detail *detail)
 {
     const struct bl_settings_controlplane *settings = &program->settings.controlplane;
 
+    int error = BL_OK;
+
     program->sync_listening = bl_listen_open(settings->sync_socket, SYNC_SOCKET_MODE, detail);
     if (program->sync_listening < 0)
         return program->sync_listening;
-    program->listening = bl_listen_open(settings->socket, settings->socket_mode, detail);
-    if (program->listening < 0)
-        bl_listen_close(program->sync_listening, settings->sync_socket);
-    return program->listening < 0 ? program->listening : BL_OK;
+    program->listening[0] = bl_listen_open(settings->socket, settings->socket_mode, detail);
+    if (program->listening[0] < 0)
+        error = program->listening[0];
+    for (uint32_t i = 0; i < settings->n_sockets && error == BL_OK; i++) {
+        error = open_further(&settings->sockets[i], &program->listening[1 + i], detail);
+        program->n_listening += error == BL_OK;
+    }
+    return error;
 }
 
 /* From the inside out: whoever is started finds everything that it calls. */
@@ -158,7 +194,8 @@ static int start_threads(struct program *program, struct bl_error_detail *detail
     if (error == BL_OK)
         error = bl_ingest_create(&program->ingest,
                                  &(struct bl_ingest_parts){&program->store, program->writer, program->publish,
-                                                           program->rejects, program->peers, program->authorize});
+                                                           program->rejects, program->peers, program->authorize,
+                                                           program->limits});
     if (error == BL_OK || detail->text[0] != '\0')
         return error;
     return bl_error_set(detail, error, "can't start: %s", bl_error_text(error));
@@ -175,7 +212,9 @@ static int start(struct program *program, struct bl_error_detail *detail)
     program->signals = open_signals();
     error = bl_peers_create(&program->peers, detail);
     if (error == BL_OK)
-        error = bl_authorize_create(&program->authorize, settings, geteuid());
+        error = bl_authorize_create(&program->authorize, settings, geteuid(), detail);
+    if (error == BL_OK)
+        error = bl_limits_create(&program->limits, settings);
     if (error == BL_OK)
         error = bl_store_open(&program->store, settings, detail);
     if (error == BL_OK)
@@ -196,15 +235,19 @@ static void say_ready(const struct program *program)
 }
 
 /* One at a time; poll comes back while more wait. */
-static void accept_client(struct program *program)
+static void accept_client(struct program *program, uint32_t socket)
 {
     int64_t now_ms = bl_clock_monotonic_ms();
-    uint32_t uid = 0;
-    int descriptor = bl_listen_accept(program->listening, &uid);
+    struct bl_peer peer = {.socket = (uint8_t)socket};
+    uint32_t groups[GROUPS_MAX];
+    int descriptor = bl_listen_accept(program->listening[socket], &peer.uid);
     bool accepted = descriptor >= 0;
 
-    if (accepted)
-        descriptor = bl_peers_admit(program->peers, descriptor, uid, now_ms);
+    if (accepted) {
+        peer.actor =
+            bl_authorize_match(program->authorize, peer.uid, groups, bl_listen_groups(descriptor, groups, GROUPS_MAX));
+        descriptor = bl_peers_admit(program->peers, descriptor, &peer, now_ms);
+    }
     if (descriptor >= 0) {
         bl_ingest_serve(program->ingest, descriptor);
         return;
@@ -212,7 +255,7 @@ static void accept_client(struct program *program)
     if (!accepted && descriptor == BL_EAGAIN)
         return;
     if (now_ms - program->refusal_ms >= 1000)
-        bl_notice_write("a connection of uid %u is refused: too many", uid);
+        bl_notice_write("a connection of uid %u is refused: too many", peer.uid);
     program->refusal_ms = now_ms;
     /* Without descriptors the listening socket stays readable: don't spin on it. */
     if (!accepted)
@@ -222,15 +265,20 @@ static void accept_client(struct program *program)
 /* Until the first signal. */
 static void serve(struct program *program)
 {
-    struct pollfd polls[2] = {{.fd = program->listening, .events = POLLIN}, {.fd = program->signals, .events = POLLIN}};
+    uint32_t n = 1 + program->n_listening;
+    struct pollfd polls[2 + BL_SETTINGS_SOCKETS_MAX];
 
+    for (uint32_t i = 0; i < n; i++)
+        polls[i] = (struct pollfd){.fd = program->listening[i], .events = POLLIN};
+    polls[n] = (struct pollfd){.fd = program->signals, .events = POLLIN};
     for (;;) {
-        if (poll(polls, 2, -1) < 0)
+        if (poll(polls, n + 1, -1) < 0)
             continue;
-        if (polls[1].revents != 0)
+        if (polls[n].revents != 0)
             return;
-        if (polls[0].revents != 0)
-            accept_client(program);
+        for (uint32_t i = 0; i < n; i++)
+            if (polls[i].revents != 0)
+                accept_client(program, i);
     }
 }
 
@@ -240,7 +288,9 @@ static void stop(struct program *program)
     const struct bl_settings_controlplane *settings = &program->settings.controlplane;
 
     bl_notice_write("stopping");
-    bl_listen_close(program->listening, settings->socket);
+    bl_listen_close(program->listening[0], settings->socket);
+    for (uint32_t i = 0; i < program->n_listening; i++)
+        bl_listen_close(program->listening[1 + i], settings->sockets[i].path);
     bl_ingest_stop(program->ingest, PATIENCE_MS);
     bl_writer_free(program->writer);
     bl_sync_server_free(program->sync_server);
@@ -249,6 +299,7 @@ static void stop(struct program *program)
     bl_rejects_free(program->rejects);
     bl_publish_free(program->publish);
     bl_store_close(&program->store);
+    bl_limits_free(program->limits);
     bl_authorize_free(program->authorize);
     bl_peers_free(program->peers);
     (void)close(program->signals);

@@ -16,9 +16,9 @@ enum { RANGE_FIRST = 512, RANGE_MIN = 512 };
 #define NOBODY UINT64_MAX
 
 struct slot {
-    _Atomic uint64_t uid; /* NOBODY: never used. Released by admit, acquired by find */
-    int64_t used_ms;      /* when it was admitted last; accepting thread only */
-    bool open;            /* as far as the accepting thread knows */
+    _Atomic uint64_t peer; /* see pack; NOBODY: never used. Released by admit, acquired by find */
+    int64_t used_ms;       /* when it was admitted last; accepting thread only */
+    bool open;             /* as far as the accepting thread knows */
 };
 
 /* The range is [first, first + n). Slots are never cleared: what a number was last is what a late call is asked for. */
@@ -62,7 +62,7 @@ int bl_peers_create(struct bl_peers **out, struct bl_error_detail *detail)
     peers->first = RANGE_FIRST;
     peers->n = n;
     for (int i = 0; i < n; i++) {
-        atomic_init(&peers->slots[i].uid, NOBODY);
+        atomic_init(&peers->slots[i].peer, NOBODY);
         peers->slots[i].used_ms = -(int64_t)BL_PEERS_QUARANTINE_MS;
     }
     *out = peers;
@@ -86,7 +86,7 @@ static int count_open(struct bl_peers *peers, uint32_t uid)
         if (slot->open && fcntl(peers->first + i, F_GETFD) < 0)
             slot->open = false;
         peers->n_open += slot->open;
-        n_of_user += slot->open && atomic_load_explicit(&slot->uid, memory_order_relaxed) == uid;
+        n_of_user += slot->open && (uint32_t)atomic_load_explicit(&slot->peer, memory_order_relaxed) == uid;
     }
     return n_of_user;
 }
@@ -112,11 +112,17 @@ static int duplicate_from(struct bl_peers *peers, int accepted, int at)
     return moved;
 }
 
-int bl_peers_admit(struct bl_peers *peers, int accepted, uint32_t uid, int64_t now_ms)
+/* In one word, so that it is read as one. */
+static uint64_t pack(const struct bl_peer *peer)
+{
+    return peer->uid | (uint64_t)peer->socket << 32 | (uint64_t)peer->actor << 40;
+}
+
+int bl_peers_admit(struct bl_peers *peers, int accepted, const struct bl_peer *peer, int64_t now_ms)
 {
     int moved = -1;
 
-    if (has_room(peers, uid)) {
+    if (has_room(peers, peer->uid)) {
         moved = duplicate_from(peers, accepted, peers->next);
         if (moved < 0) /* the end of the range: from its start again */
             moved = duplicate_from(peers, accepted, 0);
@@ -135,24 +141,24 @@ int bl_peers_admit(struct bl_peers *peers, int accepted, uint32_t uid, int64_t n
     peers->n_open += !slot->open;
     slot->open = true;
     peers->next = (moved - peers->first + 1) % peers->n;
-    atomic_store_explicit(&slot->uid, uid, memory_order_release);
+    atomic_store_explicit(&slot->peer, pack(peer), memory_order_release);
     return moved;
 }
 
-int bl_peers_find(const struct bl_peers *peers, const char *peer, uint32_t *uid)
+int bl_peers_find(const struct bl_peers *peers, const char *name, struct bl_peer *peer)
 {
     char *end;
     long number;
     uint64_t found;
 
-    if (strncmp(peer, "fd:", 3) != 0 || peer[3] < '0' || peer[3] > '9')
+    if (strncmp(name, "fd:", 3) != 0 || name[3] < '0' || name[3] > '9')
         return BL_ENOENT;
-    number = strtol(peer + 3, &end, 10);
+    number = strtol(name + 3, &end, 10);
     if (*end != '\0' || number < peers->first || number >= peers->first + peers->n)
         return BL_ENOENT;
-    found = atomic_load_explicit(&peers->slots[number - peers->first].uid, memory_order_acquire);
+    found = atomic_load_explicit(&peers->slots[number - peers->first].peer, memory_order_acquire);
     if (found == NOBODY)
         return BL_ENOENT;
-    *uid = (uint32_t)found;
+    *peer = (struct bl_peer){(uint32_t)found, (uint8_t)(found >> 32), (uint8_t)(found >> 40)};
     return BL_OK;
 }

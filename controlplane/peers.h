@@ -3,7 +3,7 @@
  *
  * The gRPC core knows no credentials of a Unix socket. All that a call says of its connection is grpc_call_get_peer(),
  * which for a descriptor handed over with grpc_server_add_channel_from_fd() is "fd:N", with N the descriptor's number.
- * So this keeps N → uid.
+ * So this keeps N → who that is.
  *
  * The danger is a number that is used again: the core closes descriptors by itself, and a call that came in on a
  * connection which has closed since still says "fd:N". If N were another user's by then, the call would borrow his
@@ -29,16 +29,23 @@ enum {
 
 struct bl_peers;
 
+/** Who is at the other end, as it was when the connection was accepted. */
+struct bl_peer {
+    uint32_t uid;
+    uint8_t socket; /**< 0: controlplane.socket; 1 and on: of controlplane.sockets */
+    uint8_t actor;  /**< 1 and on: of controlplane.actors; 0: none of them */
+};
+
 /** Raises RLIMIT_NOFILE as far as it may. @return 0, BL_ENOMEM, or BL_ERANGE when too few descriptors are allowed. */
 int bl_peers_create(struct bl_peers **out, struct bl_error_detail *detail);
 void bl_peers_free(struct bl_peers *peers);
 
-/** Moves @p accepted to a number of the range and notes @p uid for it; @p accepted is closed in any case.
+/** Moves @p accepted to a number of the range and notes @p peer for it; @p accepted is closed in any case.
  * @return the new descriptor, BL_EFULL (too many connections; this one is closed) or BL_EAGAIN (the range is in
  * quarantine; this one is closed). */
-int bl_peers_admit(struct bl_peers *peers, int accepted, uint32_t uid, int64_t now_ms);
+int bl_peers_admit(struct bl_peers *peers, int accepted, const struct bl_peer *peer, int64_t now_ms);
 
-/** The user behind the connection that a call's peer names. @return 0, or BL_ENOENT for anything not admitted. */
-int bl_peers_find(const struct bl_peers *peers, const char *peer, uint32_t *uid);
+/** Who is behind the connection that a call's peer names. @return 0, or BL_ENOENT for anything not admitted. */
+int bl_peers_find(const struct bl_peers *peers, const char *name, struct bl_peer *peer);
 
 #endif

@@ -190,6 +190,9 @@ static const struct bl_config_choice roles[] = {{"reader", BL_ROLE_READER},
                                                 {"feeder", BL_ROLE_FEEDER},
                                                 {"admin", BL_ROLE_ADMIN},
                                                 {0}};
+static const struct bl_config_choice socket_roles[] = {{"any", BL_ROLE_NONE},          {"reader", BL_ROLE_READER},
+                                                       {"delister", BL_ROLE_DELISTER}, {"feeder", BL_ROLE_FEEDER},
+                                                       {"admin", BL_ROLE_ADMIN},       {0}};
 
 /* Where a key's value goes; a list's first element and its count. */
 #define PLACE(type, member) .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)
@@ -201,6 +204,7 @@ static const struct bl_config_choice roles[] = {{"reader", BL_ROLE_READER},
 #define PLACE_D(member) PLACE(bl_settings_dataplane, member)
 #define PLACE_C(member) PLACE(bl_settings_controlplane, member)
 #define PLACE_S(member) PLACE(bl_settings_source, member)
+#define PLACE_U(member) PLACE(bl_settings_socket, member)
 #define PLACE_A(member) PLACE(bl_settings_actor, member)
 
 static const struct bl_config_key dataplane_keys[] = {
@@ -253,9 +257,22 @@ static const struct bl_config_key source_keys[] = {
 
 static const struct bl_config_key actor_keys[] = {
     {"name", BL_CONFIG_TEXT, PLACE_A(name), .required = true, .check = check_name},
-    {"uid", BL_CONFIG_INTEGER, PLACE_A(uid), .required = true, .min = 0, .max = UINT32_MAX - 1},
+    {"uid", BL_CONFIG_INTEGER, PLACE_A(uid), .initial = "4294967295", .min = 0, .max = BL_SETTINGS_NO_UID},
+    {"user", BL_CONFIG_TEXT, PLACE_A(user), .check = check_optional_name},
+    {"group", BL_CONFIG_TEXT, PLACE_A(group), .check = check_optional_name},
     {"role", BL_CONFIG_ENUM, PLACE_A(role), .required = true, .choices = roles},
     {"source", BL_CONFIG_TEXT, PLACE_A(source), .check = check_optional_source_name},
+    {"updates_per_s", BL_CONFIG_INTEGER, PLACE_A(updates_per_s), .initial = "0", .max = 1000000000},
+    {"updates_per_minute", BL_CONFIG_INTEGER, PLACE_A(updates_per_minute), .initial = "0", .max = 1000000000},
+    {"updates_per_day", BL_CONFIG_INTEGER, PLACE_A(updates_per_day), .initial = "0", .max = 1000000000},
+};
+
+static const struct bl_config_key socket_keys[] = {
+    {"path", BL_CONFIG_TEXT, PLACE_U(path), .required = true, .check = check_socket},
+    {"owner", BL_CONFIG_TEXT, PLACE_U(owner), .check = check_optional_name},
+    {"group", BL_CONFIG_TEXT, PLACE_U(group), .check = check_optional_name},
+    {"mode", BL_CONFIG_OCTAL, PLACE_U(mode), .initial = "0660", .max = 0777},
+    {"role", BL_CONFIG_ENUM, PLACE_U(role), .initial = "any", .choices = socket_roles},
 };
 
 static int refuse_for(const char **key, const char *name, struct bl_error_detail *detail, const char *cause)
@@ -314,10 +331,12 @@ static int check_actor(const void *elements, size_t index, const char **key, str
         return refuse_for(key, "source", detail, "found a source, expected none: only a feeder has one");
     if (strcmp(actor->source, BL_SETTINGS_OPERATOR) == 0)
         return refuse_for(key, "source", detail, "found 'operator', expected a feed's name: role admin speaks for it");
+    if ((actor->uid != BL_SETTINGS_NO_UID) + (actor->user[0] != '\0') + (actor->group[0] != '\0') != 1)
+        return refuse_for(key, "uid", detail, "expected exactly one of uid, user and group");
     for (size_t i = 0; i < index; i++) {
         if (strcmp(actors[i].name, actor->name) == 0)
             return refuse_for(key, "name", detail, "found the name of an actor above, expected one of its own");
-        if (actors[i].uid == actor->uid)
+        if (actors[i].uid == actor->uid && actor->uid != BL_SETTINGS_NO_UID)
             return refuse_for(key, "uid", detail, "found the uid of an actor above, expected one of its own");
     }
     return BL_OK;
@@ -330,6 +349,23 @@ static int check_controlplane(const void *elements, size_t index, const char **k
     (void)index;
     if (strcmp(controlplane->socket, controlplane->sync_socket) == 0)
         return refuse_for(key, "sync_socket", detail, "found the path of socket, expected another one");
+    for (uint32_t i = 0; i < controlplane->n_sockets; i++) {
+        const char *path = controlplane->sockets[i].path;
+
+        if (strcmp(path, controlplane->socket) == 0 || strcmp(path, controlplane->sync_socket) == 0)
+            return refuse_for(key, "sockets", detail, "found the path of socket or sync_socket, expected another one");
+    }
+    return BL_OK;
+}
+
+static int check_sockets(const void *elements, size_t index, const char **key, struct bl_error_detail *detail)
+{
+    const struct bl_settings_socket *sockets = elements;
+
+    for (size_t i = 0; i < index; i++) {
+        if (strcmp(sockets[i].path, sockets[index].path) == 0)
+            return refuse_for(key, "path", detail, "found the path of a socket above, expected one of its own");
+    }
     return BL_OK;
 }
 
@@ -339,11 +375,13 @@ static int check_controlplane(const void *elements, size_t index, const char **k
     }
 
 static const struct bl_config_mapping source_mapping = MAPPING(bl_settings_source, source_keys, check_source);
+static const struct bl_config_mapping socket_mapping = MAPPING(bl_settings_socket, socket_keys, check_sockets);
 static const struct bl_config_mapping actor_mapping = MAPPING(bl_settings_actor, actor_keys, check_actor);
 
 static const struct bl_config_key controlplane_keys[] = {
     {"socket", BL_CONFIG_TEXT, PLACE_C(socket), .initial = "/run/bounceline/control.sock", .check = check_socket},
     {"socket_mode", BL_CONFIG_OCTAL, PLACE_C(socket_mode), .initial = "0660", .max = 0777},
+    {"sockets", BL_CONFIG_MAPPINGS, LIST(bl_settings_controlplane, sockets), .element = &socket_mapping},
     {"sync_socket", BL_CONFIG_TEXT, PLACE_C(sync_socket), .initial = "/run/bounceline/sync.sock",
      .check = check_socket},
     {"data_directory", BL_CONFIG_TEXT, PLACE_C(data_directory), .initial = "/var/lib/bounceline", .check = check_path},

@@ -20,6 +20,7 @@ enum {
     BL_SETTINGS_PORTS_MAX = 16, /**< protected TCP ports */
     BL_SETTINGS_SOURCES_MAX = 64,
     BL_SETTINGS_ACTORS_MAX = 64,
+    BL_SETTINGS_SOCKETS_MAX = 16, /**< beside the first one */
     BL_SETTINGS_PREFIXES_MAX = 256,
     BL_SETTINGS_PROTECTED_MAX = 64, /**< protected prefixes */
 };
@@ -86,17 +87,37 @@ struct bl_settings_source {
     char url[BL_CLASS_URL_MAX + 1]; /**< empty: controlplane.url */
 };
 
+/** Instead of a user id: none. */
+#define BL_SETTINGS_NO_UID UINT32_MAX
+
+/** Known by exactly one of uid, user and group. The limits: 0 is none. */
 struct bl_settings_actor {
     char name[64];
-    uint32_t uid; /**< SO_PEERCRED */
+    uint32_t uid;   /**< SO_PEERCRED; or BL_SETTINGS_NO_UID */
+    char user[64];  /**< name of a user, looked up at the start */
+    char group[64]; /**< name of a group: all its members, by SO_PEERCRED and SO_PEERGROUPS */
     enum bl_role role;
     char source[64]; /**< feeder: the source it speaks for */
+    uint32_t updates_per_s;
+    uint32_t updates_per_minute;
+    uint32_t updates_per_day;
+};
+
+/** A further Unix socket of ListControl. */
+struct bl_settings_socket {
+    char path[BL_SETTINGS_TEXT_MAX];
+    char owner[64];    /**< empty: who the program runs as */
+    char group[64];    /**< likewise */
+    uint32_t mode;     /**< octal in the file */
+    enum bl_role role; /**< the only role that counts here; BL_ROLE_NONE: any */
 };
 
 /** Section `controlplane`. */
 struct bl_settings_controlplane {
-    char socket[BL_SETTINGS_TEXT_MAX];      /**< ListControl */
-    uint32_t socket_mode;                   /**< octal in the file */
+    char socket[BL_SETTINGS_TEXT_MAX]; /**< ListControl */
+    uint32_t socket_mode;              /**< octal in the file */
+    struct bl_settings_socket sockets[BL_SETTINGS_SOCKETS_MAX];
+    uint32_t n_sockets;
     char sync_socket[BL_SETTINGS_TEXT_MAX]; /**< TableSync */
     char data_directory[BL_SETTINGS_TEXT_MAX];
     char user[64];                  /**< runs as; empty: as started */

@@ -26,26 +26,28 @@ static int one_socket(void)
     return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 }
 
-static int find(int descriptor, uint32_t *uid)
+static int find(int descriptor, struct bl_peer *who)
 {
     char peer[32];
 
     (void)snprintf(peer, sizeof(peer), "fd:%d", descriptor);
-    return bl_peers_find(peers, peer, uid);
+    return bl_peers_find(peers, peer, who);
 }
 
 START_TEST(a_number_is_its_users)
 {
-    int a = bl_peers_admit(peers, one_socket(), 1000, 0);
-    int b = bl_peers_admit(peers, one_socket(), 1001, 0);
-    uint32_t uid;
+    int a = bl_peers_admit(peers, one_socket(), &(struct bl_peer){1000, 16, 64}, 0);
+    int b = bl_peers_admit(peers, one_socket(), &(struct bl_peer){1001}, 0);
+    struct bl_peer who;
 
     ck_assert_int_ge(a, 0);
     ck_assert_int_gt(b, a);
-    ck_assert_int_eq(find(a, &uid), BL_OK);
-    ck_assert_uint_eq(uid, 1000);
-    ck_assert_int_eq(find(b, &uid), BL_OK);
-    ck_assert_uint_eq(uid, 1001);
+    ck_assert_int_eq(find(a, &who), BL_OK);
+    ck_assert_uint_eq(who.uid, 1000);
+    ck_assert_uint_eq(who.socket, 16);
+    ck_assert_uint_eq(who.actor, 64);
+    ck_assert_int_eq(find(b, &who), BL_OK);
+    ck_assert_uint_eq(who.uid, 1001);
     ck_assert_int_ne(fcntl(a, F_GETFD) & FD_CLOEXEC, 0);
     (void)close(a);
     (void)close(b);
@@ -55,39 +57,39 @@ END_TEST
 /* The heart of it: the connection closes, the next one comes; a late call of the first is still the first's. */
 START_TEST(the_next_connection_has_another_number)
 {
-    int first = bl_peers_admit(peers, one_socket(), 1000, 0);
-    uint32_t uid;
+    int first = bl_peers_admit(peers, one_socket(), &(struct bl_peer){1000}, 0);
+    struct bl_peer who;
 
     (void)close(first);
     for (int i = 0; i < 100; i++) {
-        int next = bl_peers_admit(peers, one_socket(), 0, i);
+        int next = bl_peers_admit(peers, one_socket(), &(struct bl_peer){0}, i);
 
         ck_assert_int_ge(next, 0);
         ck_assert_int_ne(next, first);
         (void)close(next);
     }
-    ck_assert_int_eq(find(first, &uid), BL_OK);
-    ck_assert_uint_eq(uid, 1000);
+    ck_assert_int_eq(find(first, &who), BL_OK);
+    ck_assert_uint_eq(who.uid, 1000);
 }
 END_TEST
 
 /* Once around the range: refused before the time is over, served after it. */
 START_TEST(a_number_rests_before_it_is_used_again)
 {
-    int first = bl_peers_admit(peers, one_socket(), 1000, 0);
+    int first = bl_peers_admit(peers, one_socket(), &(struct bl_peer){1000}, 0);
     int next = first;
     int n = 0;
 
     (void)close(first);
     while (next >= 0) {
-        next = bl_peers_admit(peers, one_socket(), 0, BL_PEERS_QUARANTINE_MS - 1);
+        next = bl_peers_admit(peers, one_socket(), &(struct bl_peer){0}, BL_PEERS_QUARANTINE_MS - 1);
         ck_assert_int_ne(next, first);
         if (next >= 0)
             (void)close(next);
         ck_assert_int_lt(n++, BL_PEERS_RANGE_MAX + 1);
     }
     ck_assert_int_eq(next, BL_EAGAIN);
-    ck_assert_int_eq(bl_peers_admit(peers, one_socket(), 1, BL_PEERS_QUARANTINE_MS), first);
+    ck_assert_int_eq(bl_peers_admit(peers, one_socket(), &(struct bl_peer){1}, BL_PEERS_QUARANTINE_MS), first);
     (void)close(first);
 }
 END_TEST
@@ -98,15 +100,15 @@ START_TEST(one_user_does_not_lock_the_others_out)
     int other;
 
     for (int i = 0; i < BL_PEERS_OPEN_USER_MAX; i++) {
-        held[i] = bl_peers_admit(peers, one_socket(), 1000, 0);
+        held[i] = bl_peers_admit(peers, one_socket(), &(struct bl_peer){1000}, 0);
         ck_assert_int_ge(held[i], 0);
     }
-    ck_assert_int_eq(bl_peers_admit(peers, one_socket(), 1000, 0), BL_EFULL);
-    other = bl_peers_admit(peers, one_socket(), 0, 0);
+    ck_assert_int_eq(bl_peers_admit(peers, one_socket(), &(struct bl_peer){1000}, 0), BL_EFULL);
+    other = bl_peers_admit(peers, one_socket(), &(struct bl_peer){0}, 0);
     ck_assert_int_ge(other, 0);
     (void)close(other);
     (void)close(held[0]);
-    held[0] = bl_peers_admit(peers, one_socket(), 1000, 0);
+    held[0] = bl_peers_admit(peers, one_socket(), &(struct bl_peer){1000}, 0);
     ck_assert_int_ge(held[0], 0);
     for (int i = 0; i < BL_PEERS_OPEN_USER_MAX; i++)
         (void)close(held[i]);
@@ -118,10 +120,10 @@ START_TEST(what_is_no_peer_is_nobody)
     static const char *const strange[] = {
         "",      "fd:", "fd:1", "fd:-1", "fd:600x", "fd: 600", "unix:/x", "ipv4:1.2.3.4:5", "fd:99999999999999999999",
         "fd:601"};
-    uint32_t uid;
+    struct bl_peer who;
 
     for (size_t i = 0; i < sizeof(strange) / sizeof(strange[0]); i++)
-        ck_assert_int_eq(bl_peers_find(peers, strange[i], &uid), BL_ENOENT);
+        ck_assert_int_eq(bl_peers_find(peers, strange[i], &who), BL_ENOENT);
 }
 END_TEST
 

@@ -238,6 +238,7 @@ def client_main(uid, target, *calls):
         "push": lambda: list(stub.Push(iter([pb.UpdateBatch()]), timeout=10)),
         "list": lambda: apply(stub, update("LIST", "192.0.2.1")),
         "list-as-other": lambda: apply(stub, update("LIST", "192.0.2.2", source="other")),
+        "delist": lambda: apply(stub, update("DELIST", "192.0.2.9")),
         "exempt": lambda: apply(stub, update("EXEMPT", "192.0.2.1")),
     }
     for call in calls:
@@ -246,6 +247,41 @@ def client_main(uid, target, *calls):
             print(*(outcomes(result) if hasattr(result, "items") else ["ok"]), flush=True)
         except grpc.RpcError as error:
             print(error.code().name, error.details(), flush=True)
+
+
+SECOND_SOCKET = """    - name: web
+      group: daemon
+      role: delister
+      updates_per_day: 1
+  sockets:
+    - path: {path}
+      group: daemon
+      mode: 0660
+      role: delister
+"""
+
+
+def test_second_socket():
+    """A socket of a group and a role: its member delists once a day, root is a delister there, others stay out."""
+    if os.geteuid() != 0:
+        print("    skipped: needs root to become somebody else")
+        return
+    with tempfile.TemporaryDirectory(prefix="bounceline-test-") as folder:
+        os.chmod(folder, 0o755)
+        path = pathlib.Path(folder) / "portal.sock"
+        with ControlPlane(extra=SECOND_SOCKET.format(path=path)) as plane:
+            status = path.stat()
+            assert (status.st_mode & 0o777, status.st_gid) == (0o660, 1), status
+            said = as_user(1, [str(path), "status", "lookup", "delist", "delist"])
+            assert said[0].startswith("PERMISSION_DENIED") and "web" in said[0], said
+            assert said[1:3] == ["ok", "NOT_LISTED"], said
+            assert said[3].startswith("RESOURCE_EXHAUSTED") and "more than 1 updates a day" in said[3], said
+            said = as_user(0, [str(path), "list", "status"])
+            assert said[0] == "REFUSED" and said[1].startswith("PERMISSION_DENIED"), said
+            said = as_user(0, [str(plane.socket), "list", "status"])
+            assert said == ["APPLIED", "ok"], said
+            assert as_user(READER, [str(path), "lookup"])[0].startswith("UNAVAILABLE")
+            assert plane.kill(signal.SIGTERM) == 0 and not path.exists()
 
 
 def test_users_and_roles(plane):

@@ -245,7 +245,7 @@ static const struct {
      ":6: controlplane.sources.url: found 'ftp://a': expected http:// or https:// at its start"},
     {CONTROLPLANE "  sources:\n    - name: a\n      code: 606\n      action: bounce\n", BL_EINVAL,
      ":6: controlplane.sources.action: found 'bounce', expected one of reject, reset, drop, monitor"},
-    {CONTROLPLANE "  actors:\n    - name: a\n      uid: 4294967295\n", BL_ERANGE,
+    {CONTROLPLANE "  actors:\n    - name: a\n      uid: 4294967296\n", BL_ERANGE,
      ":5: controlplane.actors.uid: found '42"},
     {CONTROLPLANE "  actors:\n    - name: a\n      uid: 1\n      role: root\n", BL_EINVAL,
      ":6: controlplane.actors.role: found 'root', expected one of reader, delister, feeder, admin"},

@@ -1,0 +1,103 @@
+/* Updates an actor and window; see limits.h. */
+#include "controlplane/limits.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { WINDOWS = 3 };
+
+struct window {
+    int64_t since_ms;
+    uint64_t n;
+};
+
+static const struct {
+    int64_t length_ms;
+    const char *text;
+} kinds[WINDOWS] = {{1000, "a second"}, {60000, "a minute"}, {86400000, "a day"}};
+
+struct bl_limits {
+    const struct bl_settings_controlplane *settings;
+    pthread_mutex_t lock; /* of the next */
+    struct window windows[BL_SETTINGS_ACTORS_MAX][WINDOWS];
+    uint64_t n_refused[BL_SETTINGS_ACTORS_MAX];
+};
+
+int bl_limits_create(struct bl_limits **out, const struct bl_settings_controlplane *settings)
+{
+    struct bl_limits *limits = calloc(1, sizeof(*limits));
+
+    if (limits == NULL)
+        return BL_ENOMEM;
+    limits->settings = settings;
+    (void)pthread_mutex_init(&limits->lock, NULL);
+    *out = limits;
+    return BL_OK;
+}
+
+void bl_limits_free(struct bl_limits *limits)
+{
+    (void)pthread_mutex_destroy(&limits->lock);
+    free(limits);
+}
+
+static uint32_t limit_of(const struct bl_settings_actor *actor, int kind)
+{
+    const uint32_t all[WINDOWS] = {actor->updates_per_s, actor->updates_per_minute, actor->updates_per_day};
+
+    return all[kind];
+}
+
+/* @return the first window that has no room for @n more; WINDOWS: none. */
+static int find_full_locked(struct window *windows, const struct bl_settings_actor *actor, uint64_t n, int64_t now_ms)
+{
+    for (int i = 0; i < WINDOWS; i++) {
+        uint32_t limit = limit_of(actor, i);
+
+        if (now_ms - windows[i].since_ms >= kinds[i].length_ms || windows[i].n == 0)
+            windows[i] = (struct window){now_ms, 0};
+        if (limit != 0 && (n > limit || windows[i].n > limit - n))
+            return i;
+    }
+    return WINDOWS;
+}
+
+int bl_limits_take(struct bl_limits *limits, const struct bl_actor *actor, uint64_t n, int64_t now_ms,
+                   struct bl_error_detail *detail)
+{
+    const struct bl_settings_actor *settings;
+    struct window *windows;
+    int full;
+    int64_t left_ms = 0;
+
+    if (actor->number == 0 || actor->number > limits->settings->n_actors)
+        return BL_OK;
+    settings = &limits->settings->actors[actor->number - 1];
+    windows = limits->windows[actor->number - 1];
+    (void)pthread_mutex_lock(&limits->lock);
+    full = find_full_locked(windows, settings, n, now_ms);
+    for (int i = 0; i < WINDOWS && full == WINDOWS; i++)
+        windows[i].n += n;
+    if (full < WINDOWS) {
+        limits->n_refused[actor->number - 1] += n;
+        left_ms = windows[full].since_ms + kinds[full].length_ms - now_ms;
+    }
+    (void)pthread_mutex_unlock(&limits->lock);
+    if (full == WINDOWS)
+        return BL_OK;
+    if (n > limit_of(settings, full))
+        return bl_error_set(detail, BL_EFULL, "actor %s: a batch of %llu, expected at most %u, the limit of %s",
+                            actor->name, (unsigned long long)n, limit_of(settings, full), kinds[full].text);
+    return bl_error_set(detail, BL_EFULL, "actor %s: more than %u updates %s, try again in %lld s", actor->name,
+                        limit_of(settings, full), kinds[full].text, (long long)(left_ms + 999) / 1000);
+}
+
+uint64_t bl_limits_refused(struct bl_limits *limits, uint32_t number)
+{
+    uint64_t n;
+
+    (void)pthread_mutex_lock(&limits->lock);
+    n = number == 0 || number > BL_SETTINGS_ACTORS_MAX ? 0 : limits->n_refused[number - 1];
+    (void)pthread_mutex_unlock(&limits->lock);
+    return n;
+}
