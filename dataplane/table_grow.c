@@ -197,7 +197,8 @@ static int create_ranges(struct bl_table_build *build, enum bl_table_family fami
 
     if (units == 0)
         return BL_OK;
-    return bl_table_ranges_init(&build->ranges[family], block + bits, block + arena, (size_t)units * LINE);
+    return bl_table_ranges_init(&build->ranges[family], is_ipv4 ? bl_table_bits_shift(&build->master->geometry) : 16,
+                                block + bits, block + arena, (size_t)units * LINE);
 }
 
 static void free_block(struct bl_table_build *build)

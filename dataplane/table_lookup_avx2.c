@@ -66,22 +66,40 @@ static inline uint8_t long_class(const uint64_t *line, uint64_t hi, uint64_t wor
 _Static_assert(BL_TABLE_LAYOUT_DEEP_CLASS_SHIFT == 64 - 6, "the class is shifted out of a comparison");
 
 /* 8 at a time; what is left of a burst goes one by one. */
-static inline uint64_t bits_pass(const uint32_t *bits, const uint32_t *keys, unsigned n)
+static inline uint64_t bits_pass(const struct bl_table_view *view, const uint32_t *keys, unsigned n)
 {
     const __m256i low = _mm256_set1_epi32(31);
+    const __m128i shift = _mm_cvtsi32_si128((int)view->bits_shift);
     uint64_t some = 0;
     unsigned i = 0;
 
     for (; i + 8 <= n; i += 8) {
-        __m256i tops = _mm256_srli_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(keys + i)), 16);
-        __m256i words = _mm256_i32gather_epi32((const int *)(const void *)bits, _mm256_srli_epi32(tops, 5), 4);
+        __m256i tops = _mm256_srl_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(keys + i)), shift);
+        __m256i words = _mm256_i32gather_epi32((const int *)(const void *)view->bits, _mm256_srli_epi32(tops, 5), 4);
 
         words = _mm256_sllv_epi32(words, _mm256_sub_epi32(low, _mm256_and_si256(tops, low)));
         some |= (uint64_t)(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(words)) << i;
     }
     for (; i < n; i++)
-        some |= (uint64_t)(bits[keys[i] >> 21] >> (keys[i] >> 16 & 31) & 1) << i;
+        some |= (uint64_t)(view->bits[keys[i] >> view->bits_shift >> 5] >> (keys[i] >> view->bits_shift & 31) & 1) << i;
     return some;
+}
+
+/* Some of the line's second half are no tags: they may look like one. */
+static inline uint64_t candidates_pass(const struct bl_table_view *view, const struct bl_table_spots *spots, unsigned n)
+{
+    uint64_t members = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        const uint8_t *line = view->host_lines + (size_t)spots->lines[i] * BL_TABLE_LAYOUT_LINE;
+        const __m256i tag = _mm256_set1_epi16((short)spots->permuted[i]);
+        const __m256i first = _mm256_load_si256((const __m256i *)(const void *)line);
+        const __m256i second = _mm256_load_si256((const __m256i *)(const void *)(line + 32));
+        __m256i equal = _mm256_or_si256(_mm256_cmpeq_epi16(first, tag), _mm256_cmpeq_epi16(second, tag));
+
+        members |= (uint64_t)(_mm256_movemask_epi8(equal) != 0) << i;
+    }
+    return members;
 }
 
 /* 8 at a time; a burst's arrays have room for all of the last 8. */
