@@ -163,6 +163,55 @@ static inline uint8_t tag_class(const uint8_t *line, const uint32_t *permuted)
     return line[BL_TABLE_LAYOUT_SIDE + (unsigned)__builtin_ctz(found)] % BL_CLASS_COUNT;
 }
 
+/* 8 at a time; a gather takes what follows an entry with it, and near ones follow the last. */
+static inline uint64_t far_pass(const struct bl_table_view *view, const uint32_t *tops, unsigned n, uint16_t *far,
+                                uint64_t *gated)
+{
+    const struct bl_table_keys *keys = &view->table->keys;
+    const __m256i mask = _mm256_set1_epi32((int)keys->host_mask);
+    const __m256i first = _mm256_set1_epi32((int)keys->host_multipliers[0]);
+    const __m256i second =
+        _mm256_set1_epi32((int)(keys->host_multipliers[1] * keys->filter_multiplier)); /* one after the other */
+    const __m128i shift = _mm_cvtsi32_si128((int)(32 - view->filter_bits + BL_TABLE_LAYOUT_FILTER_FEWER));
+    const __m256i entry = _mm256_set1_epi32(UINT16_MAX);
+    uint64_t without = 0;
+
+    *gated = 0;
+    for (unsigned i = 0; i < n; i += 8) {
+        __m256i p = _mm256_loadu_si256((const __m256i *)(const void *)(tops + i));
+
+        p = _mm256_mullo_epi32(_mm256_xor_si256(p, mask), first);
+        p = _mm256_mullo_epi32(_mm256_xor_si256(p, _mm256_srli_epi32(p, 15)), second);
+        p = _mm256_i32gather_epi32((const int *)(const void *)view->filter, _mm256_srl_epi32(p, shift), 2);
+        p = _mm256_and_si256(p, entry);
+        without |=
+            (uint64_t)(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(p, _mm256_setzero_si256())))
+            << i;
+        *gated |= (uint64_t)(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_slli_epi32(p, 16))) << i;
+        p = _mm256_permute4x64_epi64(_mm256_packus_epi32(p, p), 0xd8);
+        _mm_storeu_si128((__m128i *)(void *)(far + i), _mm256_castsi256_si128(p));
+    }
+    return ~without;
+}
+
+_Static_assert(BL_TABLE_LAYOUT_FILTER_GATE == 15, "the gate is the sign of an entry");
+
+/* The bit becomes the sign, and keeps it when words become bytes. */
+static inline uint64_t who_has(const uint16_t *masks, unsigned bit)
+{
+    const __m128i shift = _mm_cvtsi32_si128((int)(15 - bit));
+    uint64_t who = 0;
+
+    for (unsigned i = 0; i < BL_TABLE_LOOKUP_BURST; i += 32) {
+        __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)(masks + i));
+        __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(masks + i + 16));
+
+        a = _mm256_packs_epi16(_mm256_sll_epi16(a, shift), _mm256_sll_epi16(b, shift));
+        who |= (uint64_t)(unsigned)_mm256_movemask_epi8(_mm256_permute4x64_epi64(a, 0xd8)) << i;
+    }
+    return who;
+}
+
 #include "dataplane/table_passes.h"
 
 const struct bl_table_lookup bl_table_lookup_avx2 = {"AVX2", lookup_ipv4, lookup_ipv6};

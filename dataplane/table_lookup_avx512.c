@@ -127,6 +127,40 @@ static inline uint8_t tag_class(const uint8_t *line, const uint32_t *permuted)
     return line[BL_TABLE_LAYOUT_SIDE + (unsigned)__builtin_ctz(found)] % BL_CLASS_COUNT;
 }
 
+/* 16 at a time; a gather takes what follows an entry with it, and near ones follow the last. */
+static inline uint64_t far_pass(const struct bl_table_view *view, const uint32_t *tops, unsigned n, uint16_t *far,
+                                uint64_t *gated)
+{
+    const struct bl_table_keys *keys = &view->table->keys;
+    const __m512i mask = _mm512_set1_epi32((int)keys->host_mask);
+    const __m512i first = _mm512_set1_epi32((int)keys->host_multipliers[0]);
+    const __m512i second =
+        _mm512_set1_epi32((int)(keys->host_multipliers[1] * keys->filter_multiplier)); /* one after the other */
+    const __m128i shift = _mm_cvtsi32_si128((int)(32 - view->filter_bits + BL_TABLE_LAYOUT_FILTER_FEWER));
+    uint64_t members = 0;
+
+    *gated = 0;
+    for (unsigned i = 0; i < n; i += 16) {
+        __m512i p = _mm512_loadu_si512(tops + i);
+
+        p = _mm512_mullo_epi32(_mm512_xor_si512(p, mask), first);
+        p = _mm512_mullo_epi32(_mm512_xor_si512(p, _mm512_srli_epi32(p, 15)), second);
+        p = _mm512_i32gather_epi32(_mm512_srl_epi32(p, shift), view->filter, 2);
+        members |= (uint64_t)_mm512_test_epi32_mask(p, _mm512_set1_epi32(UINT16_MAX)) << i;
+        *gated |= (uint64_t)_mm512_test_epi32_mask(p, _mm512_set1_epi32(1 << BL_TABLE_LAYOUT_FILTER_GATE)) << i;
+        _mm256_storeu_si256((__m256i *)(void *)(far + i), _mm512_cvtepi32_epi16(p));
+    }
+    return members;
+}
+
+static inline uint64_t who_has(const uint16_t *masks, unsigned bit)
+{
+    const __m512i wanted = _mm512_set1_epi16((short)(1u << bit));
+
+    return _mm512_test_epi16_mask(_mm512_loadu_si512(masks), wanted) |
+           (uint64_t)_mm512_test_epi16_mask(_mm512_loadu_si512(masks + 32), wanted) << 32;
+}
+
 #include "dataplane/table_passes.h"
 
 const struct bl_table_lookup bl_table_lookup_avx512 = {"AVX-512", lookup_ipv4, lookup_ipv6};

@@ -112,6 +112,30 @@ static inline uint8_t tag_class(const uint8_t *line, const uint32_t *permuted)
     return line[BL_TABLE_LAYOUT_SIDE + found] % BL_CLASS_COUNT;
 }
 
+static inline uint64_t far_pass(const struct bl_table_view *view, const uint32_t *tops, unsigned n, uint16_t *far,
+                                uint64_t *gated)
+{
+    const struct bl_table_keys keys = view->table->keys;
+    uint64_t members = 0;
+
+    *gated = 0;
+    for (unsigned i = 0; i < n; i++) {
+        far[i] = view->filter[bl_table_filter_far(&keys, tops[i], view->filter_bits)];
+        members |= (uint64_t)bl_table_is_some(far[i]) << i;
+        *gated |= (uint64_t)(far[i] >> BL_TABLE_LAYOUT_FILTER_GATE) << i;
+    }
+    return members;
+}
+
+static inline uint64_t who_has(const uint16_t *masks, unsigned bit)
+{
+    uint64_t who = 0;
+
+    for (unsigned i = 0; i < BL_TABLE_LOOKUP_BURST; i++)
+        who |= (uint64_t)(masks[i] >> bit & 1) << i;
+    return who;
+}
+
 #include "dataplane/table_passes.h"
 
 const struct bl_table_lookup bl_table_lookup_scalar = {"scalar", lookup_ipv4, lookup_ipv6};

@@ -8,6 +8,9 @@
  *   host_class(line, spots, at, shift, palette)      class of a host in its line, 0: not there
  *   tag_class(line, permuted)                        the same where the tag alone is exact and the class is whole
  *   range_class(container, kind, low)                class of the low 16 bits in a container
+ *   far_pass(view, tops, n, far, gated)              far entries of the filter; who has any bit, who the gate; both
+ *                                                    may have bits beyond n, and so may what is read of tops
+ *   who_has(masks, bit)                              whose mask, of all BL_TABLE_LOOKUP_BURST, has the bit
  *   short_class(line, word, full), long_class(line, hi, word, full)
  *
  * All of a burst goes through one pass before the next one starts; a pass asks for the lines of the next. A set of
