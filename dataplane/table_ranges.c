@@ -44,7 +44,7 @@ int bl_table_ranges_init(struct bl_table_ranges *ranges, unsigned bits_shift, ui
         .n_bytes = arena_bytes - LINE,
     };
     ranges->ranks = calloc(1, BL_TABLE_LAYOUT_INDEX);
-    ranges->shadow = calloc(1, arena_bytes);
+    ranges->shadow = bl_table_grow_alloc(1, arena_bytes);
     if (ranges->ranks != NULL && ranges->shadow != NULL)
         return BL_OK;
     bl_table_ranges_fini(ranges);

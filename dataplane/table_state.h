@@ -186,6 +186,9 @@ int bl_table_deep_copy(const struct bl_table_build *from, struct bl_table_build 
 
 /* table_grow.c */
 
+/** calloc, on huge pages where it is large and the kernel has some: changes touch lines all over it. Free it. */
+void *bl_table_grow_alloc(size_t n, size_t bytes_each);
+
 /** Why a new block is wanted. */
 enum bl_table_want {
     BL_TABLE_WANT_HOSTS = 1,   /**< room for more hosts */
