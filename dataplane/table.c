@@ -99,6 +99,7 @@ static struct bl_table_view view_ipv4(const struct bl_table *table, const struct
     return (struct bl_table_view){
         .table = table,
         .bits = (const uint32_t *)(const void *)(block + areas.ipv4_bits),
+        .bits_shift = bl_table_bits_shift(geometry),
         .index = (const uint32_t *)(const void *)(block + areas.ipv4_index),
         .arena = block + areas.ipv4_arena,
         .arena_last = (geometry->ipv4_units - 1) * BL_TABLE_LAYOUT_LINE,
@@ -117,6 +118,7 @@ static struct bl_table_view view_ipv6(const struct bl_table *table, const struct
     return (struct bl_table_view){
         .table = table,
         .bits = (const uint32_t *)(const void *)(block + areas.ipv6_bits),
+        .bits_shift = 16,
         .index = (const uint32_t *)(const void *)(block + areas.ipv6_index),
         .arena = block + areas.ipv6_arena,
         .arena_last = (geometry->ipv6_units - 1) * BL_TABLE_LAYOUT_LINE,

@@ -179,7 +179,7 @@ static void count_filter(struct bl_table_build *build, const struct deep *deep, 
 {
     const struct bl_table_keys *keys = &build->master->keys;
     uint32_t bits = build->master->geometry.filter_bits;
-    uint32_t far = bl_table_filter_far(keys, deep->address.hi, bits);
+    uint32_t far = bl_table_filter_far(keys, (uint32_t)(deep->address.hi >> 32), bits);
 
     if (deep->length < BL_TABLE_LAYOUT_FILTER_NEAR) {
         count_bit(build, far, deep->length - BL_TABLE_LAYOUT_SHORT_FIRST, change);

@@ -6,10 +6,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum {
     LINE = BL_TABLE_LAYOUT_LINE,
     TRIES = 12,
+    HUGE_PAGE = 2 << 20,
     UNITS_SPARE = 128, /* lines of an arena that a new block has to spare, and an eighth of what is used */
     /* Hosts a line, in tenths: in a new block, in one that grew, and when it grows. With 12.5 of 21 one host in a
      * thousand finds its line full; with a map these cost little, and the lines are most of the block. */
@@ -165,13 +167,24 @@ static struct bl_table_keys make_keys(const struct bl_table_build *build, uint64
     };
 }
 
-/* calloc, not aligned_alloc: pages that no entry touches are never there. */
+void *bl_table_grow_alloc(size_t n, size_t bytes_each)
+{
+    uint8_t *memory = calloc(n, bytes_each);
+    uintptr_t first = ((uintptr_t)memory + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
+    uintptr_t end = ((uintptr_t)memory + n * bytes_each) & ~(uintptr_t)(HUGE_PAGE - 1);
+
+    if (memory != NULL && first < end)
+        (void)madvise(memory + (first - (uintptr_t)memory), end - first, MADV_HUGEPAGE);
+    return memory;
+}
+
+/* Zeroed by the kernel, not by us: pages that no entry touches are never there. */
 static int create_block(struct bl_table_build *build, const struct bl_table_geometry *geometry)
 {
     struct bl_table *table;
 
     build->areas = bl_table_layout_areas(geometry);
-    build->memory = calloc(1, build->areas.end + BL_TABLE_ALIGN);
+    build->memory = bl_table_grow_alloc(1, build->areas.end + BL_TABLE_ALIGN);
     if (build->memory == NULL)
         return BL_ENOMEM;
     table = (struct bl_table *)(((uintptr_t)build->memory + BL_TABLE_ALIGN - 1) & ~(uintptr_t)(BL_TABLE_ALIGN - 1));
@@ -197,7 +210,8 @@ static int create_ranges(struct bl_table_build *build, enum bl_table_family fami
 
     if (units == 0)
         return BL_OK;
-    return bl_table_ranges_init(&build->ranges[family], block + bits, block + arena, (size_t)units * LINE);
+    return bl_table_ranges_init(&build->ranges[family], is_ipv4 ? bl_table_bits_shift(&build->master->geometry) : 16,
+                                block + bits, block + arena, (size_t)units * LINE);
 }
 
 static void free_block(struct bl_table_build *build)
@@ -228,10 +242,10 @@ static int create_all(struct bl_table_build *next, const struct bl_table_geometr
     memset(next->n_deep_lengths, 0, sizeof(next->n_deep_lengths));
     error = create_block(next, geometry);
     if (error == BL_OK && has_map(geometry))
-        next->n_map = calloc(1u << 24, sizeof(*next->n_map));
+        next->n_map = bl_table_grow_alloc(1u << 24, sizeof(*next->n_map));
     if (error == BL_OK && has_ipv6)
-        next->n_filter = calloc(BL_TABLE_LAYOUT_FILTER_BITS * bl_table_filter_entries(geometry->filter_bits),
-                                sizeof(*next->n_filter));
+        next->n_filter = bl_table_grow_alloc(
+            BL_TABLE_LAYOUT_FILTER_BITS * bl_table_filter_entries(geometry->filter_bits), sizeof(*next->n_filter));
     if (error == BL_OK && ((has_map(geometry) && next->n_map == NULL) || (has_ipv6 && next->n_filter == NULL)))
         error = BL_ENOMEM;
     for (unsigned family = 0; error == BL_OK && family < BL_TABLE_FAMILIES; family++)

@@ -17,10 +17,9 @@ static inline uint64_t bl_table_long_word(uint64_t permuted, unsigned length)
 }
 
 /** The filter's far entry, of the first 32 bits of an address; the far ones come first. */
-static inline uint32_t bl_table_filter_far(const struct bl_table_keys *keys, uint64_t hi, uint32_t bits)
+static inline uint32_t bl_table_filter_far(const struct bl_table_keys *keys, uint32_t top, uint32_t bits)
 {
-    return (bl_table_host_permute(keys, (uint32_t)(hi >> 32)) * keys->filter_multiplier) >>
-           (32 - bits + BL_TABLE_LAYOUT_FILTER_FEWER);
+    return (bl_table_host_permute(keys, top) * keys->filter_multiplier) >> (32 - bits + BL_TABLE_LAYOUT_FILTER_FEWER);
 }
 
 /** The near one, of its first 48. */

@@ -14,6 +14,7 @@ enum { BL_TABLE_LOOKUP_BURST = 64 };
 struct bl_table_view {
     const struct bl_table *table; /**< for its keys, palette and lengths */
     const uint32_t *bits;
+    unsigned bits_shift;
     const uint32_t *index;
     const uint8_t *arena;
     uint32_t arena_last; /**< place of the arena's last line */

@@ -48,21 +48,42 @@ static inline __mmask16 some_of(unsigned n)
 }
 
 /* 16 at a time; what is left of a burst is masked. */
-static inline uint64_t bits_pass(const uint32_t *bits, const uint32_t *keys, unsigned n)
+static inline uint64_t bits_pass(const struct bl_table_view *view, const uint32_t *keys, unsigned n)
 {
+    const __m128i shift = _mm_cvtsi32_si128((int)view->bits_shift);
     const __m512i one = _mm512_set1_epi32(1);
     const __m512i low = _mm512_set1_epi32(31);
     uint64_t with = 0;
 
     for (unsigned i = 0; i < n; i += 16) {
         __mmask16 some = some_of(n - i);
-        __m512i tops = _mm512_srli_epi32(_mm512_maskz_loadu_epi32(some, keys + i), 16);
-        __m512i words = _mm512_i32gather_epi32(_mm512_srli_epi32(tops, 5), bits, 4);
+        __m512i tops = _mm512_srl_epi32(_mm512_maskz_loadu_epi32(some, keys + i), shift);
+        __m512i words = _mm512_i32gather_epi32(_mm512_srli_epi32(tops, 5), view->bits, 4);
 
         words = _mm512_srlv_epi32(words, _mm512_and_si512(tops, low));
         with |= (uint64_t)_mm512_mask_test_epi32_mask(some, words, one) << i;
     }
     return with;
+}
+
+/* A compare a line, its mask to memory; then 16 masks at a time. */
+static inline uint64_t candidates_pass(const struct bl_table_view *view, const struct bl_table_spots *spots, unsigned n)
+{
+    uint32_t masks[BL_TABLE_LOOKUP_BURST];
+    uint64_t members = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        const uint8_t *line = view->host_lines + (size_t)spots->lines[i] * BL_TABLE_LAYOUT_LINE;
+
+        masks[i] = _mm512_mask_cmpeq_epi16_mask((1u << BL_TABLE_LAYOUT_HOSTS) - 1, _mm512_load_si512(line),
+                                                _mm512_set1_epi16((short)spots->permuted[i]));
+    }
+    for (unsigned i = 0; i < n; i += 16) {
+        __m512i some = _mm512_maskz_loadu_epi32(some_of(n - i), masks + i);
+
+        members |= (uint64_t)_mm512_test_epi32_mask(some, some) << i;
+    }
+    return members;
 }
 
 static inline void permute_pass(const struct bl_table_view *view, const uint32_t *addresses, unsigned n,
@@ -104,6 +125,40 @@ static inline uint8_t tag_class(const uint8_t *line, const uint32_t *permuted)
 
     found |= 1u << BL_TABLE_LAYOUT_HOSTS;
     return line[BL_TABLE_LAYOUT_SIDE + (unsigned)__builtin_ctz(found)] % BL_CLASS_COUNT;
+}
+
+/* 16 at a time; a gather takes what follows an entry with it, and near ones follow the last. */
+static inline uint64_t far_pass(const struct bl_table_view *view, const uint32_t *tops, unsigned n, uint16_t *far,
+                                uint64_t *gated)
+{
+    const struct bl_table_keys *keys = &view->table->keys;
+    const __m512i mask = _mm512_set1_epi32((int)keys->host_mask);
+    const __m512i first = _mm512_set1_epi32((int)keys->host_multipliers[0]);
+    const __m512i second =
+        _mm512_set1_epi32((int)(keys->host_multipliers[1] * keys->filter_multiplier)); /* one after the other */
+    const __m128i shift = _mm_cvtsi32_si128((int)(32 - view->filter_bits + BL_TABLE_LAYOUT_FILTER_FEWER));
+    uint64_t members = 0;
+
+    *gated = 0;
+    for (unsigned i = 0; i < n; i += 16) {
+        __m512i p = _mm512_loadu_si512(tops + i);
+
+        p = _mm512_mullo_epi32(_mm512_xor_si512(p, mask), first);
+        p = _mm512_mullo_epi32(_mm512_xor_si512(p, _mm512_srli_epi32(p, 15)), second);
+        p = _mm512_i32gather_epi32(_mm512_srl_epi32(p, shift), view->filter, 2);
+        members |= (uint64_t)_mm512_test_epi32_mask(p, _mm512_set1_epi32(UINT16_MAX)) << i;
+        *gated |= (uint64_t)_mm512_test_epi32_mask(p, _mm512_set1_epi32(1 << BL_TABLE_LAYOUT_FILTER_GATE)) << i;
+        _mm256_storeu_si256((__m256i *)(void *)(far + i), _mm512_cvtepi32_epi16(p));
+    }
+    return members;
+}
+
+static inline uint64_t who_has(const uint16_t *masks, unsigned bit)
+{
+    const __m512i wanted = _mm512_set1_epi16((short)(1u << bit));
+
+    return _mm512_test_epi16_mask(_mm512_loadu_si512(masks), wanted) |
+           (uint64_t)_mm512_test_epi16_mask(_mm512_loadu_si512(masks + 32), wanted) << 32;
 }
 
 #include "dataplane/table_passes.h"

@@ -55,13 +55,29 @@ static inline uint8_t long_class(const uint64_t *line, uint64_t hi, uint64_t wor
     return (uint8_t)(found >> BL_TABLE_LAYOUT_DEEP_CLASS_SHIFT);
 }
 
-static inline uint64_t bits_pass(const uint32_t *bits, const uint32_t *keys, unsigned n)
+static inline uint64_t bits_pass(const struct bl_table_view *view, const uint32_t *keys, unsigned n)
 {
     uint64_t some = 0;
 
     for (unsigned i = 0; i < n; i++)
-        some |= (uint64_t)(bits[keys[i] >> 21] >> (keys[i] >> 16 & 31) & 1) << i;
+        some |= (uint64_t)(view->bits[keys[i] >> view->bits_shift >> 5] >> (keys[i] >> view->bits_shift & 31) & 1) << i;
     return some;
+}
+
+static inline uint64_t candidates_pass(const struct bl_table_view *view, const struct bl_table_spots *spots, unsigned n)
+{
+    uint64_t members = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        uint16_t tags[BL_TABLE_LAYOUT_HOSTS];
+        unsigned any = 0;
+
+        memcpy(tags, view->host_lines + (size_t)spots->lines[i] * BL_TABLE_LAYOUT_LINE, sizeof(tags));
+        for (unsigned slot = 0; slot < BL_TABLE_LAYOUT_HOSTS; slot++)
+            any |= tags[slot] == (uint16_t)spots->permuted[i];
+        members |= (uint64_t)any << i;
+    }
+    return members;
 }
 
 static inline void permute_pass(const struct bl_table_view *view, const uint32_t *addresses, unsigned n,
@@ -94,6 +110,30 @@ static inline uint8_t tag_class(const uint8_t *line, const uint32_t *permuted)
     for (unsigned i = BL_TABLE_LAYOUT_HOSTS; i-- > 0;)
         found = tags[i] == (uint16_t)*permuted ? i : found;
     return line[BL_TABLE_LAYOUT_SIDE + found] % BL_CLASS_COUNT;
+}
+
+static inline uint64_t far_pass(const struct bl_table_view *view, const uint32_t *tops, unsigned n, uint16_t *far,
+                                uint64_t *gated)
+{
+    const struct bl_table_keys keys = view->table->keys;
+    uint64_t members = 0;
+
+    *gated = 0;
+    for (unsigned i = 0; i < n; i++) {
+        far[i] = view->filter[bl_table_filter_far(&keys, tops[i], view->filter_bits)];
+        members |= (uint64_t)bl_table_is_some(far[i]) << i;
+        *gated |= (uint64_t)(far[i] >> BL_TABLE_LAYOUT_FILTER_GATE) << i;
+    }
+    return members;
+}
+
+static inline uint64_t who_has(const uint16_t *masks, unsigned bit)
+{
+    uint64_t who = 0;
+
+    for (unsigned i = 0; i < BL_TABLE_LOOKUP_BURST; i++)
+        who |= (uint64_t)(masks[i] >> bit & 1) << i;
+    return who;
 }
 
 #include "dataplane/table_passes.h"

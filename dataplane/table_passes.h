@@ -1,12 +1,16 @@
 /** @file table_passes.h
  * The passes of a lookup, the same in every variant. A variant includes this after it has defined
  *
- *   bits_pass(bits, keys, n)                         who has anything in the index
+ *   bits_pass(view, keys, n)                         who may have anything in the index
  *   permute_pass(view, addresses, n, spots)          where the host of each would be
  *   without_class(classes, n)                        whose class is 0
+ *   candidates_pass(view, spots, n)                  whose line has a tag of its first 16 bits
  *   host_class(line, spots, at, shift, palette)      class of a host in its line, 0: not there
  *   tag_class(line, permuted)                        the same where the tag alone is exact and the class is whole
  *   range_class(container, kind, low)                class of the low 16 bits in a container
+ *   far_pass(view, tops, n, far, gated)              far entries of the filter; who has any bit, who the gate; both
+ *                                                    may have bits beyond n, and so may what is read of tops
+ *   who_has(masks, bit)                              whose mask, of all BL_TABLE_LOOKUP_BURST, has the bit
  *   short_class(line, word, full), long_class(line, hi, word, full)
  *
  * All of a burst goes through one pass before the next one starts; a pass asks for the lines of the next. A set of
@@ -64,7 +68,7 @@ static inline void ranges_pass(const struct bl_table_view *view, uint64_t member
 static void lookup_ranges(const struct bl_table_view *view, const uint32_t *keys, uint8_t *classes, unsigned n)
 {
     memset(classes, BL_CLASS_NONE, n);
-    ranges_pass(view, bits_pass(view->bits, keys, n), UINT64_MAX, keys, classes);
+    ranges_pass(view, bits_pass(view, keys, n), UINT64_MAX, keys, classes);
 }
 
 static inline const uint8_t *host_line(const struct bl_table_view *view, uint32_t line)
@@ -96,20 +100,7 @@ static inline void hosts_pass(const struct bl_table_view *view, const struct bl_
     }
 }
 
-/* The same for all of the burst. */
-static inline void hosts_pass_all(const struct bl_table_view *view, const struct bl_table_spots *spots, unsigned n,
-                                  uint8_t *hosts)
-{
-    if (tags_suffice(view)) {
-        for (unsigned i = 0; i < n; i++)
-            hosts[i] = tag_class(host_line(view, spots->lines[i]), &spots->permuted[i]);
-        return;
-    }
-    for (unsigned i = 0; i < n; i++)
-        hosts[i] = host_class(host_line(view, spots->lines[i]), spots, i, view->side_shift, view->table->palette);
-}
-
-/* Host lines without a map: every address looks into its line. */
+/* Host lines without a map: every address looks into its line. Most find no tag there, and are done with it. */
 static void lookup_hosts(const struct bl_table_view *view, const uint32_t *addresses, uint8_t *classes, unsigned n)
 {
     struct bl_table_spots spots;
@@ -118,8 +109,9 @@ static void lookup_hosts(const struct bl_table_view *view, const uint32_t *addre
     permute_pass(view, addresses, n, &spots);
     for (unsigned i = 0; i < n; i++)
         __builtin_prefetch(host_line(view, spots.lines[i]));
-    members = bits_pass(view->bits, addresses, n);
-    hosts_pass_all(view, &spots, n, classes);
+    members = bits_pass(view, addresses, n);
+    memset(classes, BL_CLASS_NONE, n);
+    hosts_pass(view, &spots, candidates_pass(view, &spots, n), classes);
     ranges_pass(view, members & without_class(classes, n), UINT64_MAX, addresses, classes);
 }
 
@@ -134,7 +126,7 @@ static void lookup_mapped(const struct bl_table_view *view, const uint32_t *addr
     for (unsigned i = 0; i < n; i++)
         __builtin_prefetch(view->map + (addresses[i] >> 10));
     permute_pass(view, addresses, n, &spots);
-    members = bits_pass(view->bits, addresses, n);
+    members = bits_pass(view, addresses, n);
     memset(classes, BL_CLASS_NONE, n);
     for (unsigned i = n; i-- > 0;) {
         uint64_t bits = view->map[addresses[i] >> 10] >> (addresses[i] >> 7 & 6);

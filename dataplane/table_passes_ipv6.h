@@ -114,24 +114,11 @@ static void add_jobs(const struct bl_table_view *view, struct jobs jobs[2], uint
     }
 }
 
-/* What the filter allows: by address, its far and its near entry. */
+/* What the filter allows: by address, its far entry, whole, and its near one. */
 struct masks {
     uint16_t far[BL_TABLE_LOOKUP_BURST];
     uint16_t near[BL_TABLE_LOOKUP_BURST];
 };
-
-/* Whose mask has the bit. */
-static inline uint64_t members_with(const uint16_t *masks, uint64_t members, unsigned bit)
-{
-    uint64_t who = 0;
-
-    while (members != 0) {
-        unsigned at = take_member(&members);
-
-        who |= (uint64_t)(masks[at] >> bit & 1) << at;
-    }
-    return who;
-}
 
 /* Length by length: all members that the filter allows it. */
 static void deep_pass(const struct bl_table_view *view, uint64_t members, const struct masks *masks,
@@ -143,21 +130,19 @@ static void deep_pass(const struct bl_table_view *view, uint64_t members, const 
 
     jobs[0].n = 0;
     jobs[1].n = 0;
-    for (uint64_t left = members; left != 0;) {
-        unsigned at = take_member(&left);
-
-        far |= masks->far[at];
-        near |= masks->near[at];
+    for (unsigned i = 0; i < BL_TABLE_LOOKUP_BURST; i++) {
+        far |= masks->far[i];
+        near |= masks->near[i];
     }
+    far &= (1u << BL_TABLE_LAYOUT_FILTER_GATE) - 1;
     for (; far != 0; far &= far - 1) {
         unsigned bit = (unsigned)__builtin_ctz(far);
 
-        add_jobs(view, jobs, members_with(masks->far, members, bit), addresses, BL_TABLE_LAYOUT_SHORT_FIRST + bit,
-                 deep);
+        add_jobs(view, jobs, members & who_has(masks->far, bit), addresses, BL_TABLE_LAYOUT_SHORT_FIRST + bit, deep);
     }
     for (; near != 0; near &= near - 1) {
         unsigned bit = (unsigned)__builtin_ctz(near);
-        uint64_t who = members_with(masks->near, members, bit);
+        uint64_t who = members & who_has(masks->near, bit);
 
         for (unsigned word = 0; word < 2; word++)
             for (uint64_t set = view->table->lengths[bit].words[word]; set != 0; set &= set - 1)
@@ -167,22 +152,16 @@ static void deep_pass(const struct bl_table_view *view, uint64_t members, const 
     do_jobs(view, &jobs[1], true, deep);
 }
 
-/* What the filter allows each address. @return who is allowed anything. */
-static inline uint64_t filter_pass(const struct bl_table_view *view, const struct bl_ip6 *addresses, unsigned n,
-                                   struct masks *masks)
+/* What the filter allows each address; @p masks is all zero. @return who is allowed anything. */
+static inline uint64_t filter_pass(const struct bl_table_view *view, const struct bl_ip6 *addresses,
+                                   const uint32_t *tops, unsigned n, struct masks *masks)
 {
     const struct bl_table_keys keys = view->table->keys;
-    uint64_t members = 0;
-    uint64_t gated = 0;
+    uint64_t all = UINT64_MAX >> (BL_TABLE_LOOKUP_BURST - n);
+    uint64_t gated;
+    uint64_t members = all & far_pass(view, tops, n, masks->far, &gated);
 
-    for (unsigned i = 0; i < n; i++) {
-        unsigned far = view->filter[bl_table_filter_far(&keys, addresses[i].hi, view->filter_bits)];
-
-        masks->far[i] = far & ((1u << BL_TABLE_LAYOUT_FILTER_GATE) - 1);
-        masks->near[i] = 0;
-        members |= (uint64_t)bl_table_is_some(far) << i;
-        gated |= (uint64_t)(far >> BL_TABLE_LAYOUT_FILTER_GATE) << i;
-    }
+    gated &= all;
     for (uint64_t left = gated; left != 0;)
         __builtin_prefetch(
             &view->filter[bl_table_filter_near(&keys, addresses[take_member(&left)].hi, view->filter_bits)]);
@@ -197,12 +176,14 @@ static inline uint64_t filter_pass(const struct bl_table_view *view, const struc
 static void lookup_ipv6(const struct bl_table_view *view, const struct bl_ip6 *addresses, uint8_t *classes, unsigned n)
 {
     uint32_t tops[BL_TABLE_LOOKUP_BURST] = {0};
-    struct masks masks;
+    struct masks masks = {0};
     uint16_t deep[BL_TABLE_LOOKUP_BURST] = {0};
-    uint64_t with_deep = filter_pass(view, addresses, n, &masks);
+    uint64_t with_deep = 0;
 
     for (unsigned i = 0; i < n; i++)
         tops[i] = (uint32_t)(addresses[i].hi >> 32);
+    if ((view->n_short_lines | view->n_long_lines) != 0)
+        with_deep = filter_pass(view, addresses, tops, n, &masks);
     lookup_ranges(view, tops, classes, n);
     if (with_deep == 0)
         return;

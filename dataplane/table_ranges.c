@@ -33,16 +33,18 @@ struct need {
     size_t n[BL_TABLE_KIND_NODE];
 };
 
-int bl_table_ranges_init(struct bl_table_ranges *ranges, uint8_t *bits, uint8_t *arena, size_t arena_bytes)
+int bl_table_ranges_init(struct bl_table_ranges *ranges, unsigned bits_shift, uint8_t *bits, uint8_t *arena,
+                         size_t arena_bytes)
 {
     *ranges = (struct bl_table_ranges){
         .bits = (uint64_t *)(void *)bits,
-        .index = (uint32_t *)(void *)(bits + BL_TABLE_LAYOUT_INDEX / 8),
+        .bits_shift = bits_shift,
+        .index = (uint32_t *)(void *)(bits + bl_table_bits_bytes(bits_shift)),
         .arena = arena,
         .n_bytes = arena_bytes - LINE,
     };
     ranges->ranks = calloc(1, BL_TABLE_LAYOUT_INDEX);
-    ranges->shadow = calloc(1, arena_bytes);
+    ranges->shadow = bl_table_grow_alloc(1, arena_bytes);
     if (ranges->ranks != NULL && ranges->shadow != NULL)
         return BL_OK;
     bl_table_ranges_fini(ranges);
@@ -69,20 +71,6 @@ static size_t kind_bytes(unsigned kind)
 static struct part top_part(const struct bl_table_ranges *ranges, uint32_t top)
 {
     return (struct part){.entry = &ranges->index[top], .bits = 16};
-}
-
-/* The bit of an index entry says whether there is anything; where a map tells of ranges, whether there is a class.
- * @return true when it changed. */
-static bool set_bit(struct bl_table_ranges *ranges, uint32_t top)
-{
-    uint64_t *word = &ranges->bits[top / 64];
-    uint64_t bit = UINT64_C(1) << top % 64;
-    uint32_t what = ranges->index[top] & (ranges->has_map ? BL_TABLE_ENTRY_CLASS : UINT32_MAX);
-    uint64_t now = what != 0 ? *word | bit : *word & ~bit;
-    bool changed = now != *word;
-
-    *word = now;
-    return changed;
 }
 
 /* The child of a node where @p low is. */
@@ -146,6 +134,60 @@ static void read_part(const struct bl_table_ranges *ranges, const struct part *p
     default:
         read_container(ranges, part, out, n);
     }
+}
+
+/* True when a prefix longer than /16 decides any of these. */
+static bool any_below(const struct bl_table_ranges *ranges, const struct part *part, uint32_t first, uint32_t last)
+{
+    struct bl_table_range pieces[BL_TABLE_BOUNDARIES_MAX + 1];
+    size_t n = 0;
+
+    if (bl_table_entry_kind(*part->entry) == BL_TABLE_KIND_NODE) {
+        bool any = false;
+
+        for (uint32_t child = 0; child < BL_TABLE_NODE_ENTRIES && !any; child++) {
+            struct part below = child_part(ranges, part, part->base + (child << (part->bits - BL_TABLE_NODE_BITS)));
+
+            if (below.base <= last && below.base + (1u << below.bits) > first)
+                any = any_below(ranges, &below, first, last);
+        }
+        return any;
+    }
+    read_part(ranges, part, pieces, &n);
+    for (size_t i = 0; i < n; i++)
+        if (pieces[i].rank != 0 && pieces[i].start <= last && (i + 1 == n || pieces[i + 1].start > first))
+            return true;
+    return false;
+}
+
+/* What a bit is about: there is a class in the index or, unless a map tells of that, anything below in its part. */
+static bool has_any(const struct bl_table_ranges *ranges, uint32_t top, uint32_t first)
+{
+    uint32_t entry = ranges->index[top];
+    struct part part = top_part(ranges, top);
+
+    if ((entry & BL_TABLE_ENTRY_CLASS) != 0)
+        return true;
+    if (ranges->has_map || bl_table_entry_kind(entry) == BL_TABLE_KIND_LEAF)
+        return false;
+    return ranges->bits_shift == 16 || any_below(ranges, &part, first, first + (1u << ranges->bits_shift) - 1);
+}
+
+/* Brings the bits of [first, last] in a /16 up to date. @return true when one changed. */
+static bool set_bits(struct bl_table_ranges *ranges, uint32_t top, uint32_t first, uint32_t last)
+{
+    bool changed = false;
+
+    for (uint32_t low = first >> ranges->bits_shift; low <= last >> ranges->bits_shift; low++) {
+        uint32_t at = (top << (16 - ranges->bits_shift)) + low;
+        uint64_t *word = &ranges->bits[at / 64];
+        uint64_t bit = UINT64_C(1) << at % 64;
+        uint64_t now = has_any(ranges, top, low << ranges->bits_shift) ? *word | bit : *word & ~bit;
+
+        changed |= now != *word;
+        *word = now;
+    }
+    return changed;
 }
 
 size_t bl_table_ranges_read(const struct bl_table_ranges *ranges, uint32_t top, struct bl_table_range *out)
@@ -346,8 +388,6 @@ static int replace_part(struct bl_table_build *build, struct bl_table_ranges *ra
     if (part->rank != NULL)
         *part->rank = pieces->at[0].rank;
     bl_table_record_write(build, part->entry, sizeof(entry));
-    if (part->rank == NULL && set_bit(ranges, (uint32_t)(part->entry - ranges->index)))
-        bl_table_record_write(build, &ranges->bits[(part->entry - ranges->index) / 64], sizeof(ranges->bits[0]));
     return BL_OK;
 }
 
@@ -433,6 +473,16 @@ static int paint_below(struct bl_table_build *build, struct bl_table_ranges *ran
     return error;
 }
 
+/* The bits of the /16s around [address, address + n), which lie in whole bytes or in one. */
+static void record_bits(struct bl_table_build *build, const struct bl_table_ranges *ranges, uint32_t address,
+                        uint64_t n)
+{
+    uint32_t first = address >> ranges->bits_shift;
+    uint64_t last = (address + n - 1) >> ranges->bits_shift;
+
+    bl_table_record_write(build, (uint8_t *)ranges->bits + first / 8, (size_t)(last / 8 - first / 8 + 1));
+}
+
 /* A prefix up to /16: the classes of index entries. */
 static void paint_index(struct bl_table_build *build, struct bl_table_ranges *ranges, uint32_t address, unsigned length,
                         struct bl_table_range to)
@@ -446,20 +496,28 @@ static void paint_index(struct bl_table_build *build, struct bl_table_ranges *ra
             continue;
         ranges->ranks[i] = to.rank;
         ranges->index[i] = (ranges->index[i] & ~BL_TABLE_ENTRY_CLASS) | to.class_id;
-        changed |= set_bit(ranges, i);
+        changed |= set_bits(ranges, i, 0, UINT16_MAX);
     }
     bl_table_record_write(build, &ranges->index[first], n * sizeof(ranges->index[0]));
     if (changed)
-        bl_table_record_write(build, (uint8_t *)ranges->bits + first / 8, (n + 7) / 8);
+        record_bits(build, ranges, address, (uint64_t)n << 16);
 }
 
 int bl_table_ranges_paint(struct bl_table_build *build, struct bl_table_ranges *ranges, uint32_t bits, unsigned length,
                           struct bl_table_range to)
 {
-    if (length > 16)
-        return paint_below(build, ranges, bits, length, to);
-    paint_index(build, ranges, bits, length, to);
-    return BL_OK;
+    uint32_t first = bits & UINT16_MAX;
+    uint32_t n = 1u << (32 - length) % 32;
+    int error;
+
+    if (length <= 16) {
+        paint_index(build, ranges, bits, length, to);
+        return BL_OK;
+    }
+    error = paint_below(build, ranges, bits, length, to);
+    if (error == BL_OK && set_bits(ranges, bits >> 16, first, first + n - 1))
+        record_bits(build, ranges, bits, n);
+    return error;
 }
 
 struct bl_table_range bl_table_ranges_find(const struct bl_table_ranges *ranges, uint32_t address)
@@ -480,29 +538,6 @@ struct bl_table_range bl_table_ranges_find(const struct bl_table_ranges *ranges,
                                    ranges->ranks[address >> 16]};
 }
 
-static bool any_below(const struct bl_table_ranges *ranges, const struct part *part, uint32_t first, uint32_t last)
-{
-    struct bl_table_range pieces[BL_TABLE_BOUNDARIES_MAX + 1];
-    size_t n = 0;
-
-    if (bl_table_entry_kind(*part->entry) == BL_TABLE_KIND_NODE) {
-        bool any = false;
-
-        for (uint32_t child = 0; child < BL_TABLE_NODE_ENTRIES && !any; child++) {
-            struct part below = child_part(ranges, part, part->base + (child << (part->bits - BL_TABLE_NODE_BITS)));
-
-            if (below.base <= last && below.base + (1u << below.bits) > first)
-                any = any_below(ranges, &below, first, last);
-        }
-        return any;
-    }
-    read_part(ranges, part, pieces, &n);
-    for (size_t i = 0; i < n; i++)
-        if (pieces[i].rank != 0 && pieces[i].start <= last && (i + 1 == n || pieces[i + 1].start > first))
-            return true;
-    return false;
-}
-
 bool bl_table_ranges_any(const struct bl_table_ranges *ranges, uint32_t net)
 {
     struct part part = top_part(ranges, net >> 8);
@@ -520,7 +555,7 @@ int bl_table_ranges_copy(struct bl_table_build *build, const struct bl_table_ran
         struct need need = {{0}};
 
         to->index[top] = from->index[top] & BL_TABLE_ENTRY_CLASS;
-        (void)set_bit(to, top);
+        (void)set_bits(to, top, 0, UINT16_MAX);
         if (bl_table_entry_kind(from->index[top]) == BL_TABLE_KIND_LEAF)
             continue;
         pieces.n = bl_table_ranges_read(from, top, build->scratch);
@@ -528,7 +563,7 @@ int bl_table_ranges_copy(struct bl_table_build *build, const struct bl_table_ran
         if (!has_room(to, &need))
             return BL_EFULL;
         to->index[top] |= write_pieces(build, to, &pieces, 0, 16);
-        (void)set_bit(to, top);
+        (void)set_bits(to, top, 0, UINT16_MAX);
     }
     return BL_OK;
 }

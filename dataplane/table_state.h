@@ -47,6 +47,7 @@ enum { BL_TABLE_RANGES_MAX = 65536 };
  * to, and the lists of free containers, linked through the same bytes. */
 struct bl_table_ranges {
     uint64_t *bits;
+    unsigned bits_shift; /**< log2 of the addresses that one is about */
     uint32_t *index;
     uint8_t *arena;
     size_t n_bytes; /**< of the arena without its last line */
@@ -118,7 +119,8 @@ uint8_t bl_table_prefixes_cover(const struct bl_table_prefixes *prefixes, const 
 
 /* table_ranges.c */
 /** @p bits: where in the block they are; the index follows them. */
-int bl_table_ranges_init(struct bl_table_ranges *ranges, uint8_t *bits, uint8_t *arena, size_t arena_bytes);
+int bl_table_ranges_init(struct bl_table_ranges *ranges, unsigned bits_shift, uint8_t *bits, uint8_t *arena,
+                         size_t arena_bytes);
 void bl_table_ranges_fini(struct bl_table_ranges *ranges);
 
 /** What prefix decides an address (its first 32 bits), by the ranges alone: class and rank. */
@@ -183,6 +185,9 @@ void bl_table_deep_remove(struct bl_table_build *build, struct bl_ip6 address, u
 int bl_table_deep_copy(const struct bl_table_build *from, struct bl_table_build *to);
 
 /* table_grow.c */
+
+/** calloc, on huge pages where it is large and the kernel has some: changes touch lines all over it. Free it. */
+void *bl_table_grow_alloc(size_t n, size_t bytes_each);
 
 /** Why a new block is wanted. */
 enum bl_table_want {

@@ -78,11 +78,12 @@ static void ours_free(void *state)
 static int fill(struct ours *ours, const struct list *list)
 {
     struct bl_table_patch *patch = NULL;
+    size_t n_done;
     bool rebuilt;
     int error = bl_table_build_create(&ours->build, 1, &key, list->n);
 
-    for (size_t i = 0; error == BL_OK && i < list->n; i++)
-        error = bl_table_build_set(ours->build, &list->entries[i].prefix, list->entries[i].class_id);
+    if (error == BL_OK)
+        error = bl_table_build_load(ours->build, list->entries, list->n, &n_done);
     if (error == BL_OK)
         error = bl_table_build_commit(ours->build, 1, &patch, &rebuilt);
     bl_table_patch_free(patch);
