@@ -88,6 +88,11 @@ struct bl_batch {
     const struct bl_bulk *bulk; /**< or NULL; never both */
 };
 
+static inline size_t bl_batch_n_items(const struct bl_batch *batch)
+{
+    return batch->bulk == NULL ? batch->n_updates : batch->bulk->n_ipv4 + batch->bulk->n_ipv6;
+}
+
 struct bl_item_result {
     uint32_t index;
     uint8_t outcome; /**< enum bl_outcome */

@@ -147,7 +147,7 @@ static void close_call(struct bl_ingest *ingest, struct bl_call *call)
 
 static void begin_push(struct bl_ingest *ingest, struct bl_call *call)
 {
-    const struct bl_push_parts parts = {ingest->parts.writer, ingest->parts.publish, admit};
+    const struct bl_push_parts parts = {ingest->parts.writer, ingest->parts.publish, ingest->parts.limits, admit};
 
     if (!open_call(ingest, call))
         bl_call_refuse_error(call, BL_ECLOSED, "the control plane stops");
@@ -249,12 +249,10 @@ static void job_done(struct bl_writer_job *job)
 static int handle_apply(struct bl_ingest *ingest, struct bl_call *call, const uint8_t *data, size_t length,
                         struct bl_error_detail *detail)
 {
-    const struct bl_batch *batch = &call->job.request.batch;
     int error = bl_codec_client_decode_batch(data, length, &call->job.request, detail);
 
     if (error == BL_OK)
-        error = bl_limits_take(ingest->parts.limits, &call->job.actor,
-                               batch->bulk == NULL ? batch->n_updates : batch->bulk->n_ipv4 + batch->bulk->n_ipv6,
+        error = bl_limits_take(ingest->parts.limits, &call->job.actor, bl_batch_n_items(&call->job.request.batch),
                                call->arrived_ms, detail);
     if (error != BL_OK)
         return error;

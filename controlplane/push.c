@@ -245,6 +245,9 @@ static int take_message(struct bl_push *push, const grpc_slice *message, struct 
     item->push = push;
     item->arrived_ms = bl_clock_monotonic_ms();
     item->job.actor = push->call->job.actor;
+    if (item->job.error == BL_OK)
+        item->job.error = bl_limits_take(push->parts.limits, &item->job.actor,
+                                         bl_batch_n_items(&item->job.request.batch), item->arrived_ms, detail);
     item->job.request_bytes = length + sizeof(*item);
     item->job.done = job_done;
     if (item->job.error != BL_OK)

@@ -16,6 +16,7 @@
 #define BL_PUSH_H
 
 #include "controlplane/call.h"
+#include "controlplane/limits.h"
 
 enum { BL_PUSH_BATCHES_MAX = 256, BL_PUSH_BYTES_MAX = 8 << 20 };
 
@@ -25,6 +26,7 @@ struct bl_push;
 struct bl_push_parts {
     struct bl_writer *writer;
     struct bl_publish *publish;
+    struct bl_limits *limits;
     /** May the caller still do this? Fills in job.actor. */
     int (*admit)(struct bl_call *call, struct bl_error_detail *detail);
 };

@@ -352,16 +352,9 @@ static bool repeats_in_group(const struct bl_writer *writer, const struct bl_wri
     return false;
 }
 
-static size_t count_items(const struct bl_writer_job *job)
-{
-    const struct bl_batch *batch = &job->request.batch;
-
-    return batch->bulk == NULL ? batch->n_updates : batch->bulk->n_ipv4 + batch->bulk->n_ipv6;
-}
-
 bool bl_writer_is_bulk(const struct bl_writer_job *job)
 {
-    return count_items(job) > BL_WRITER_SMALL_ITEMS;
+    return bl_batch_n_items(&job->request.batch) > BL_WRITER_SMALL_ITEMS;
 }
 
 /* Moves jobs from @queue to the group, up to @n_jobs_max of them and as many items as a commit may have. */
@@ -381,7 +374,7 @@ static void take_jobs(struct bl_writer *writer, struct queue *queue, size_t n_jo
             queue->last = NULL;
         writer->n_queued_bytes -= job->request_bytes;
         n_bytes += job->request_bytes;
-        n_items += count_items(job);
+        n_items += bl_batch_n_items(&job->request.batch);
         writer->jobs[writer->n_jobs++] = job;
     }
 }

@@ -82,8 +82,8 @@ static inline bool tags_suffice(const struct bl_table_view *view)
     return view->n_host_lines >= 1u << 16;
 }
 
-static inline void hosts_pass(const struct bl_table_view *view, const struct bl_table_spots *spots, uint64_t members,
-                              uint8_t *hosts)
+static inline __attribute__((always_inline)) void
+hosts_pass(const struct bl_table_view *view, const struct bl_table_spots *spots, uint64_t members, uint8_t *hosts)
 {
     if (tags_suffice(view)) {
         while (members != 0) {
