@@ -1,13 +1,12 @@
 /** @file idle.h
  * What a worker does when nothing came in: go on polling, or sleep a little.
  *
- * `poll: adaptive` polls on for a while, then sleeps for times that grow to IDLE_SLEEP_MAX_US; the first packet or
+ * `poll: adaptive` polls on for a while, then sleeps for times that grow to idle_sleep_us; the first packet or
  * message ends that. The longest sleep is what an idle worker can add to a packet's way and to an update's; a receive
  * ring must hold what comes in meanwhile. `poll: busy` never sleeps. Threads: owning worker. */
 #ifndef BL_IDLE_H
 #define BL_IDLE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -17,7 +16,6 @@ enum {
     BL_IDLE_POLLS_HOT = 512,   /**< empty polls before the first sleep */
     BL_IDLE_POLLS_A_STEP = 16, /**< sleeps of one length before a longer one */
     BL_IDLE_SLEEP_FIRST_US = 5,
-    BL_IDLE_SLEEP_MAX_US = 160, /**< a doubling of the first */
 };
 
 struct bl_idle {
@@ -31,16 +29,17 @@ static inline void bl_idle_reset(struct bl_idle *idle)
     idle->sleep_us = BL_IDLE_SLEEP_FIRST_US;
 }
 
-static inline void bl_idle_wait(struct bl_idle *idle, bool busy)
+/** @p sleep_max_us: 0 goes on polling. */
+static inline void bl_idle_wait(struct bl_idle *idle, uint32_t sleep_max_us)
 {
     struct timespec sleep;
 
-    if (busy || ++idle->n_polls < BL_IDLE_POLLS_HOT) {
+    if (sleep_max_us == 0 || ++idle->n_polls < BL_IDLE_POLLS_HOT) {
         rte_pause();
         return;
     }
-    if (idle->n_polls % BL_IDLE_POLLS_A_STEP == 0 && idle->sleep_us < BL_IDLE_SLEEP_MAX_US)
-        idle->sleep_us *= 2;
+    if (idle->n_polls % BL_IDLE_POLLS_A_STEP == 0)
+        idle->sleep_us = idle->sleep_us * 2 < sleep_max_us ? idle->sleep_us * 2 : sleep_max_us;
     sleep = (struct timespec){.tv_nsec = idle->sleep_us * 1000L};
     nanosleep(&sleep, NULL);
 }

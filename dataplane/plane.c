@@ -109,7 +109,7 @@ int bl_plane_prepare(const struct bl_settings *settings, struct bl_plane_plan *p
 
     memset(plan, 0, sizeof(*plan));
     plan->settings = dataplane;
-    plan->common.busy = dataplane->poll == BL_POLL_BUSY;
+    plan->common.idle_sleep_us = dataplane->poll == BL_POLL_BUSY ? 0 : dataplane->idle_sleep_us;
     plan->common.patch_step_bytes = dataplane->patch_step_bytes;
     prepare_policy(dataplane, &plan->common.policy);
     error = prepare_rules(settings, &plan->common.rules, detail);

@@ -152,7 +152,7 @@ int bl_worker_run(void *argument)
         if (n > 0 || moved)
             bl_idle_reset(&worker->idle);
         else
-            bl_idle_wait(&worker->idle, common->busy);
+            bl_idle_wait(&worker->idle, common->idle_sleep_us);
     }
     return 0;
 }

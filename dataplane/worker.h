@@ -33,7 +33,7 @@ enum bl_side { BL_SIDE_WAN, BL_SIDE_LAN, BL_SIDE_COUNT };
 struct bl_common {
     struct bl_reject_rules rules;
     struct bl_classify_policy policy;
-    bool busy;
+    uint32_t idle_sleep_us; /**< at most; 0: poll: busy */
     size_t patch_step_bytes;
     /* Written by the main core now and then (relaxed: they order nothing). The clock is good to a second or so, which
      * is enough for the cookie's epoch of 1024 s. */

@@ -12,6 +12,7 @@ dataplane:
   lan: lan0
   workers: ${2:-2}
   hugepages: ${3:-auto}
+  idle_sleep_us: ${BL_LAB_IDLE_SLEEP_US:-160}
   hostname: mx.example.org
   sync_socket: $1/sync.sock
   table_file: ""

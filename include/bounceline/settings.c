@@ -235,6 +235,7 @@ static const struct bl_config_key dataplane_keys[] = {
     {"workers", BL_CONFIG_INTEGER, PLACE_D(workers), .initial = "1", .min = 1, .max = 64},
     {"lcores", BL_CONFIG_TEXT, PLACE_D(lcores), .check = check_lcores},
     {"poll", BL_CONFIG_ENUM, PLACE_D(poll), .initial = "adaptive", .choices = polls},
+    {"idle_sleep_us", BL_CONFIG_INTEGER, PLACE_D(idle_sleep_us), .initial = "160", .min = 5, .max = 10000},
     {"hugepages", BL_CONFIG_ENUM, PLACE_D(hugepages), .initial = "auto", .choices = hugepages},
     {"memory_mb", BL_CONFIG_INTEGER, PLACE_D(memory_mb), .initial = "512", .min = 64, .max = 1048576},
     {"frame_bytes", BL_CONFIG_INTEGER, PLACE_D(frame_bytes), .initial = "2048", .min = 1522, .max = 16128},

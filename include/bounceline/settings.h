@@ -49,6 +49,7 @@ struct bl_settings_dataplane {
     uint32_t workers;                  /**< 1..64, one queue pair of each port for each */
     char lcores[BL_SETTINGS_TEXT_MAX]; /**< EAL --lcores; empty: main on CPU 0, workers on the CPUs that follow */
     enum bl_poll poll;
+    uint32_t idle_sleep_us; /**< of an adaptive worker, at most */
     enum bl_hugepages hugepages;
     uint32_t memory_mb;
     bool link_propagate; /**< one port without link takes the other one down */

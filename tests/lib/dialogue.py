@@ -76,7 +76,7 @@ class Plane:
     def __init__(self, lab, name="lab", ports=("wan0", "lan0"), **settings):
         self.lab, self.name = lab, name
         values = {"name": name, "wan": ports[0], "lan": ports[1], "workers": lab.workers, "hugepages": "auto",
-                  "memory_mb": 256, "hostname": HOSTNAME, "sync_socket": lab.dir / f"{name}.sock",
+                  "memory_mb": 256, "idle_sleep_us": 1000, "hostname": HOSTNAME, "sync_socket": lab.dir / f"{name}.sock",
                   "table_file": '""', **settings}
         self.path = lab.dir / f"{name}.yaml"
         self.path.write_text("dataplane:\n" + "".join(f"  {key}: {value}\n" for key, value in values.items()))
