@@ -9,6 +9,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "dataplane/lab"))
 import browser as person  # noqa: E402
 from controlplane import ControlPlane, DataPlane, apply, update  # noqa: E402
 from portal import ACTOR, MailServer, Portal, free_port, link_of  # noqa: E402
