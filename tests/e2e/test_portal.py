@@ -1,9 +1,12 @@
 #!/usr/bin/python3
 """The delist portal against the real control plane, a data plane of Python and a mail server of Python: the whole round,
 what it must refuse, what a kill leaves, and that a stranger learns nothing. BL_LONG=1: 10^5 posts for one address."""
+import contextlib
 import os
 import pathlib
+import random
 import re
+import socket
 import sqlite3
 import sys
 import time
@@ -234,6 +237,58 @@ class Round(unittest.TestCase):
                 self.assertEqual(shown, page.labels)
                 self.assertNotIn("{{", text)
                 self.assertNotIn("<script>a", text)
+
+    def test_mutated_requests(self):
+        """Requests with bytes changed, cut, doubled: the portal lives on and sends no mail but to whom a form named."""
+        portal = self.portal(**MANY)
+        dice = random.Random(6)
+        body = "form=" + "0" * 40 + "&email=alice%40example.net&ip=192.0.2.7&lang=en&t=&work=1"
+        seeds = [f"POST / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.1\r\nContent-Type: application/"
+                 f"x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode(),
+                 b"GET /?ip=%5B192.0.2.7%5D&t=abcdefghijkl&lang=nl HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+                 b"GET /c/0123456789abcdef0123456789abcdef HTTP/1.1\r\nHost: x\r\nAccept-Language: nl;q=0.3\r\n\r\n"]
+        for _ in range(1000000 if LONG else 1500):
+            data = bytearray(dice.choice(seeds))
+            for _ in range(dice.randint(1, 6)):
+                at = dice.randrange(len(data))
+                kind = dice.randrange(4)
+                if kind == 0:
+                    data[at] = dice.randrange(256)
+                elif kind == 1:
+                    del data[at:at + dice.randrange(1, 20)]
+                elif kind == 2:
+                    data[at:at] = data[at:at + dice.randrange(1, 60)]
+                else:
+                    data[at:at] = dice.choice((b"\r\n", b"%00", b"%", b"\0", b":", b" ", b"&", b"\xff", b"{{email}}"))
+                if not data:
+                    break
+            with socket.create_connection(("127.0.0.1", portal.port), 20) as connection:
+                try:
+                    connection.sendall(data)
+                    connection.settimeout(0.05)  # what is cut short is answered by nobody
+                    said = connection.recv(64)
+                except OSError:  # refused in the middle of it
+                    said = b""
+            self.assertFalse(said.startswith(b"HTTP/1.1 50") and b" 503" in said, (data, said))
+        self.assertIsNone(portal.process.poll())
+        self.assertEqual(portal.request("GET", "/")[0], 200)
+        self.assertEqual(self.mails.messages, [])
+
+    def test_slow_connections_hold_up_nobody(self):
+        portal = self.portal(**MANY)
+        with contextlib.ExitStack() as stack:
+            slow = [stack.enter_context(socket.create_connection(("127.0.0.1", portal.port), 20)) for _ in range(500)]
+            for connection in slow:
+                connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Le")
+            times = []
+            for _ in range(100):
+                start = time.monotonic()
+                self.assertEqual(portal.request("GET", "/")[0], 200)
+                times.append(time.monotonic() - start)
+            print(f"beside {len(slow)} slow connections: p99 {sorted(times)[98] * 1000:.1f} ms")
+            # Each is closed by the portal, at the latest after its ten seconds.
+            slow[0].settimeout(25)
+            self.assertEqual(slow[0].recv(1), b"")
 
     def test_kill_at_every_step(self):
         portal = self.portal(**MANY)
