@@ -9,7 +9,7 @@
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-for part in common packages build network postfix appliance story ports; do
+for part in common packages build network postfix appliance portal story ports; do
     # shellcheck disable=SC1090  # lab/*.sh, each checked as a file of its own
     . "$HERE/lab/$part.sh"
 done
@@ -29,7 +29,8 @@ Usage: dataplane/run.sh [--keep]
        dataplane/run.sh --wan IF --lan IF [--config FILE]
 
 Without arguments: makes a sending mail server, Bounceline and a receiving mail server in network namespaces, lists the
-sender, shows the bounce that its user gets, delists it, shows that the mail arrives, and takes everything away.
+sender, shows the bounce that its user gets, delists it, shows that the mail arrives; then once more with the delist
+portal and a real browser; and takes everything away.
 
   --keep          leave the lab running, and say what to try in it
   --end           end the labs that were kept
@@ -81,7 +82,7 @@ parse_options() {
 prepare() {
     packages_install build lab
     # shellcheck disable=SC2034  # lab/build.sh reads it
-    BUILD_TARGETS=(bounceline-dataplane bounceline-controlplane bounceline)
+    BUILD_TARGETS=(bounceline-dataplane bounceline-controlplane bounceline-portal bounceline)
     build_preset release "$BL_BUILD"
 }
 

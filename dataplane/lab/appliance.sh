@@ -18,9 +18,14 @@ dataplane:
   table_file: ""
 controlplane:
   socket: $1/control.sock
+  socket_mode: 0666
   sync_socket: $1/sync.sock
   data_directory: $1/log
   url: $LAB_URL
+  actors:
+    - name: portal
+      uid: $(id -u nobody)
+      role: delister
 client:
   socket: $1/control.sock
 EOT

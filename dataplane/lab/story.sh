@@ -89,7 +89,7 @@ story_send() {
 story_explain() {
     local file
     warn "$2"
-    for file in "$1"/sender/maillog "$1"/receiver/maillog "$1"/dataplane.log "$1"/controlplane.log; do
+    for file in "$1"/sender/maillog "$1"/receiver/maillog "$1"/dataplane.log "$1"/controlplane.log "$1"/portal.log; do
         printf '== %s\n' "${file#"$1/"}" >&2
         tail -n 12 "$file" >&2 || true
     done
@@ -103,10 +103,23 @@ story_family() {
         story_delivered "$1" "bob+again@$2$POSTFIX_RECEIVER_DOMAIN" "$3"
 }
 
+# story_portal DIR SUFFIX SOURCE: a feed lists the address, and the person who got the bounce delists it at the portal.
+story_portal() {
+    local start
+    story_change "$1" "list $3 by a feed" list "$3" --source spamtrap --reason "seen by a feed" &&
+        story_bounced "$1" "bob@$2$POSTFIX_RECEIVER_DOMAIN" "$3" || return 1
+    start=$(now_ms)
+    portal_visit "$1" "$3" || { story_explain "$1" "the portal did not delist $3"; return 1; }
+    story_took "portal: form, mail, link, button" "$(($(now_ms) - start))"
+    rm -f "$1"/sender/mail/alice/new/*
+    story_delivered "$1" "bob+portal@$2$POSTFIX_RECEIVER_DOMAIN" "$3"
+}
+
 # story_tell DIR
 story_tell() {
     local step
     story_family "$1" v4. "$LAB_SENDER_IPV4" && story_family "$1" v6. "$LAB_SENDER_IPV6" || return 1
+    portal_up "$1" && story_portal "$1" v4. "$LAB_SENDER_IPV4" || return 1
     say "Times (a change: from the command until every worker enforces it):"
     for step in "${STORY_STEPS[@]}"; do say "$step"; done
 }

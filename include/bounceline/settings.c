@@ -120,6 +120,70 @@ static int check_url(const char *text, struct bl_error_detail *detail)
     return bl_error_set(detail, error, "found '%.60s': %s", text, said);
 }
 
+/* What links in mails begin with: no path of its own but the last slash is cut by nobody, so there is none. */
+static int check_base_url(const char *text, struct bl_error_detail *detail)
+{
+    size_t length = strlen(text);
+
+    if ((strncmp(text, "https://", 8) == 0 || strncmp(text, "http://", 7) == 0) && text[length - 1] != '/' &&
+        strpbrk(text, " \"'<>\\?#&") == NULL)
+        return BL_OK;
+    return bl_error_set(detail, BL_EINVAL,
+                        "found '%.60s', expected https://HOST or http://HOST:PORT, without a slash at the end", text);
+}
+
+static int check_listen(const char *text, struct bl_error_detail *detail)
+{
+    const char *colon = strrchr(text, ':');
+    char *end;
+
+    if (strncmp(text, "unix:", 5) == 0)
+        return check_socket(text + 5, detail);
+    if (colon != NULL && colon != text && is_alphanumeric(colon[1])) {
+        unsigned long port = strtoul(colon + 1, &end, 10);
+        struct bl_address address;
+        char host[64] = "";
+
+        memcpy(host, text, (size_t)(colon - text) < sizeof(host) ? (size_t)(colon - text) : 0);
+        if (*end == '\0' && port >= 1 && port <= 65535 && bl_address_parse(host, &address, NULL) == BL_OK &&
+            address.family == BL_FAMILY_IPV4)
+            return BL_OK;
+    }
+    return bl_error_set(detail, BL_EINVAL, "found '%.60s', expected unix:/PATH or an IPv4 address and port", text);
+}
+
+static int check_mail_server(const char *text, struct bl_error_detail *detail)
+{
+    if ((strncmp(text, "smtp://", 7) == 0 && text[7] != '\0') || (strncmp(text, "smtps://", 8) == 0 && text[8] != '\0'))
+        return BL_OK;
+    return bl_error_set(detail, BL_EINVAL, "found '%.60s', expected smtp://HOST:PORT or smtps://HOST:PORT", text);
+}
+
+/* Goes into headers and pages. */
+static int check_mail_address(const char *text, struct bl_error_detail *detail)
+{
+    const char *at = strrchr(text, '@');
+
+    if (at != NULL && at != text && bl_hostname_valid(at + 1) && strpbrk(text, " \"'<>\\&,;:") == NULL)
+        return BL_OK;
+    return bl_error_set(detail, BL_EINVAL, "found '%.60s', expected a mail address: NAME@HOST", text);
+}
+
+static int check_optional_mail_address(const char *text, struct bl_error_detail *detail)
+{
+    return text[0] == '\0' ? BL_OK : check_mail_address(text, detail);
+}
+
+/* Stands in a header without quotes. */
+static int check_operator_name(const char *text, struct bl_error_detail *detail)
+{
+    for (const char *at = text; *at != '\0'; at++) {
+        if (!is_alphanumeric(*at) && strchr(" -.'", *at) == NULL)
+            return bl_error_set(detail, BL_EINVAL, "found '%.60s', expected letters, digits, spaces, - . and '", text);
+    }
+    return text[0] != '\0' ? BL_OK : bl_error_set(detail, BL_EINVAL, "found nothing, expected a name");
+}
+
 static int check_optional_url(const char *text, struct bl_error_detail *detail)
 {
     return text[0] == '\0' ? BL_OK : check_url(text, detail);
@@ -185,6 +249,9 @@ static const struct bl_config_choice hugepages[] = {
     {"auto", BL_HUGEPAGES_AUTO}, {"on", BL_HUGEPAGES_ON}, {"off", BL_HUGEPAGES_OFF}, {0}};
 static const struct bl_config_choice established[] = {
     {"pass", BL_ESTABLISHED_PASS}, {"reset", BL_ESTABLISHED_RESET}, {"drop", BL_ESTABLISHED_DROP}, {0}};
+static const struct bl_config_choice ticket_uses[] = {
+    {"off", BL_TICKET_USE_OFF}, {"optional", BL_TICKET_USE_OPTIONAL}, {"required", BL_TICKET_USE_REQUIRED}, {0}};
+static const struct bl_config_choice audits[] = {{"hashed", BL_AUDIT_HASHED}, {"clear", BL_AUDIT_CLEAR}, {0}};
 static const struct bl_config_choice roles[] = {{"reader", BL_ROLE_READER},
                                                 {"delister", BL_ROLE_DELISTER},
                                                 {"feeder", BL_ROLE_FEEDER},
@@ -420,6 +487,50 @@ static const struct bl_config_key client_keys[] = {
      .max = 600000, .unit = BL_CONFIG_UNIT_MS, .reload = true},
 };
 
+#define PLACE_P(member) PLACE(bl_settings_portal, member)
+
+static const struct bl_config_key portal_keys[] = {
+    {"base_url", BL_CONFIG_TEXT, PLACE_P(base_url), .required = true, .check = check_base_url},
+    {"mail_from", BL_CONFIG_TEXT, PLACE_P(mail_from), .required = true, .check = check_mail_address},
+    {"contact", BL_CONFIG_TEXT, PLACE_P(contact), .required = true, .check = check_mail_address},
+    {"operator_name", BL_CONFIG_TEXT, PLACE_P(operator_name), .initial = "Bounceline", .check = check_operator_name},
+    {"mail_server", BL_CONFIG_TEXT, PLACE_P(mail_server), .initial = "smtp://127.0.0.1:25", .check = check_mail_server},
+    {"envelope_from", BL_CONFIG_TEXT, PLACE_P(envelope_from), .check = check_optional_mail_address},
+    {"listen", BL_CONFIG_TEXT, PLACE_P(listen), .initial = "127.0.0.1:8025", .check = check_listen},
+    {"trusted_proxies", BL_CONFIG_ITEMS, LIST(bl_settings_portal, trusted_proxies), .initial = "127.0.0.0/8",
+     .parse = parse_own_network},
+    {"socket", BL_CONFIG_TEXT, PLACE_P(socket), .initial = "/run/bounceline/control.sock", .check = check_socket},
+    {"deadline_ms", BL_CONFIG_DURATION, PLACE_P(deadline_ms), .initial = "3000", .min = 100, .max = 30000,
+     .unit = BL_CONFIG_UNIT_MS},
+    {"data_directory", BL_CONFIG_TEXT, PLACE_P(data_directory), .initial = "/var/lib/bounceline-portal",
+     .check = check_path},
+    {"user", BL_CONFIG_TEXT, PLACE_P(user), .check = check_optional_name},
+    {"ticket", BL_CONFIG_ENUM, PLACE_P(ticket), .initial = "optional", .choices = ticket_uses},
+    {"ticket_key_file", BL_CONFIG_TEXT, PLACE_P(ticket_key_file), .check = check_optional_path},
+    {"link_lifetime_s", BL_CONFIG_DURATION, PLACE_P(link_lifetime_s), .initial = "3600", .min = 60, .max = 86400,
+     .unit = BL_CONFIG_UNIT_S},
+    {"mails_per_address_day", BL_CONFIG_INTEGER, PLACE_P(mails_per_address_day), .initial = "3", .min = 1, .max = 1000},
+    {"requests_per_source_hour", BL_CONFIG_INTEGER, PLACE_P(requests_per_source_hour), .initial = "5", .min = 1,
+     .max = 1000000},
+    {"requests_per_network_hour", BL_CONFIG_INTEGER, PLACE_P(requests_per_network_hour), .initial = "50", .min = 1,
+     .max = 1000000},
+    {"requests_per_hour", BL_CONFIG_INTEGER, PLACE_P(requests_per_hour), .initial = "1000", .min = 1, .max = 10000000},
+    {"work_bits", BL_CONFIG_INTEGER, PLACE_P(work_bits), .initial = "16", .max = 24},
+    {"delay_s", BL_CONFIG_DURATION, PLACE_P(delay_s), .initial = "20", .max = 3600, .unit = BL_CONFIG_UNIT_S},
+    {"audit", BL_CONFIG_ENUM, PLACE_P(audit), .initial = "hashed", .choices = audits},
+};
+
+static int check_portal(const void *elements, size_t index, const char **key, struct bl_error_detail *detail)
+{
+    const struct bl_settings_portal *portal = elements;
+
+    (void)index;
+    if (portal->ticket == BL_TICKET_USE_REQUIRED && portal->ticket_key_file[0] == '\0')
+        return refuse_for(key, "ticket_key_file", detail,
+                          "found nothing, expected the data planes' file: no ticket could be verified");
+    return BL_OK;
+}
+
 static const struct bl_config_section sections[] = {
     {"dataplane", BL_SETTINGS_DATAPLANE, offsetof(struct bl_settings, dataplane),
      MAPPING(bl_settings_dataplane, dataplane_keys, check_dataplane)},
@@ -427,6 +538,8 @@ static const struct bl_config_section sections[] = {
      MAPPING(bl_settings_controlplane, controlplane_keys, check_controlplane)},
     {"client", BL_SETTINGS_CLIENT, offsetof(struct bl_settings, client),
      MAPPING(bl_settings_client, client_keys, NULL)},
+    {"portal", BL_SETTINGS_PORTAL, offsetof(struct bl_settings, portal),
+     MAPPING(bl_settings_portal, portal_keys, check_portal)},
 };
 
 enum { N_SECTIONS = sizeof(sections) / sizeof(sections[0]) };

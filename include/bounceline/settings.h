@@ -33,6 +33,8 @@ enum bl_stage { BL_STAGE_RCPT, BL_STAGE_MAIL };
 enum bl_starttls { BL_STARTTLS_HIDE, BL_STARTTLS_REFUSE };
 enum bl_established { BL_ESTABLISHED_PASS, BL_ESTABLISHED_RESET, BL_ESTABLISHED_DROP };
 enum bl_hugepages { BL_HUGEPAGES_AUTO, BL_HUGEPAGES_ON, BL_HUGEPAGES_OFF };
+enum bl_ticket_use { BL_TICKET_USE_OFF, BL_TICKET_USE_OPTIONAL, BL_TICKET_USE_REQUIRED };
+enum bl_audit { BL_AUDIT_HASHED, BL_AUDIT_CLEAR };
 enum bl_role { BL_ROLE_NONE, BL_ROLE_READER, BL_ROLE_DELISTER, BL_ROLE_FEEDER, BL_ROLE_ADMIN };
 
 /** One protected port. */
@@ -151,14 +153,42 @@ struct bl_settings_client {
     uint32_t deadline_ms;
 };
 
+/** Section `portal`. */
+struct bl_settings_portal {
+    char listen[BL_SETTINGS_TEXT_MAX];                           /**< unix:/PATH or ADDRESS:PORT */
+    struct bl_prefix trusted_proxies[BL_SETTINGS_PROTECTED_MAX]; /**< whose X-Forwarded-For counts */
+    uint32_t n_trusted_proxies;
+    char base_url[BL_SETTINGS_TEXT_MAX]; /**< of every link that leaves the portal */
+    char socket[BL_SETTINGS_TEXT_MAX];   /**< the control plane's */
+    uint32_t deadline_ms;
+    char data_directory[BL_SETTINGS_TEXT_MAX];
+    char user[64];
+    char operator_name[64]; /**< whose service this is, on pages and in mails */
+    char contact[BL_SETTINGS_TEXT_MAX];
+    char mail_server[BL_SETTINGS_TEXT_MAX]; /**< smtp://HOST:PORT */
+    char mail_from[BL_SETTINGS_TEXT_MAX];
+    char envelope_from[BL_SETTINGS_TEXT_MAX]; /**< empty: the null sender */
+    enum bl_ticket_use ticket;
+    char ticket_key_file[BL_SETTINGS_TEXT_MAX];
+    uint32_t link_lifetime_s;
+    uint32_t mails_per_address_day;
+    uint32_t requests_per_source_hour;
+    uint32_t requests_per_network_hour;
+    uint32_t requests_per_hour;
+    uint32_t work_bits; /**< of the proof of work; 0: none is asked for */
+    uint32_t delay_s;   /**< of the mail, without ticket and proof of work */
+    enum bl_audit audit;
+};
+
 struct bl_settings {
     struct bl_settings_dataplane dataplane;
     struct bl_settings_controlplane controlplane;
     struct bl_settings_client client;
+    struct bl_settings_portal portal;
 };
 
 /** The sections, as a mask: which of them a program can't do without. */
-enum { BL_SETTINGS_DATAPLANE = 1, BL_SETTINGS_CONTROLPLANE = 2, BL_SETTINGS_CLIENT = 4 };
+enum { BL_SETTINGS_DATAPLANE = 1, BL_SETTINGS_CONTROLPLANE = 2, BL_SETTINGS_CLIENT = 4, BL_SETTINGS_PORTAL = 8 };
 
 /** Reads @p path into @p out; keys that are not there get their defaults. A key without a sane default (the sample says
  * "required") must be there when its section is, or when the section is in @p needed: BL_SETTINGS_DATAPLANE for the data

@@ -17,6 +17,7 @@ static struct bl_error_detail detail;
 
 /* Enough of every section for a file to load. */
 #define DATAPLANE "dataplane:\n  wan: eth1\n  lan: eth2\n  hostname: mx.example.org\n"
+#define PORTAL "portal:\n  base_url: https://delist.example.org\n  mail_from: a@example.org\n  contact: b@example.org\n"
 #define CONTROLPLANE "controlplane:\n  url: https://delist.example.org/\n"
 
 static int load(const char *text, unsigned needed)
@@ -268,7 +269,17 @@ static const struct {
     {"client:\n  deadline_ms: 0\n", BL_ERANGE, ":2: client.deadline_ms: found '0', expected whole milliseconds"},
     {"client:\n  sockt: /a\n", BL_EINVAL,
      ":2: client: found the unknown key 'sockt', expected one of socket, deadline_ms"},
-    {"portal:\n  a: 1\n", BL_EINVAL, ":1: found the unknown section 'portal', expected one of dataplane, controlplane"},
+    {"portals:\n  a: 1\n", BL_EINVAL,
+     ":1: found the unknown section 'portals', expected one of dataplane, controlplane"},
+    {PORTAL "  ticket: required\n", BL_EINVAL, "portal.ticket_key_file: found nothing"},
+    {PORTAL "  mail_server: mx.example.org\n", BL_EINVAL,
+     ":5: portal.mail_server: found 'mx.example.org', expected smtp://"},
+    {PORTAL "  listen: 127.0.0.1\n", BL_EINVAL, ":5: portal.listen: found '127.0.0.1', expected unix:/PATH"},
+    {PORTAL "  listen: ::1:80\n", BL_EINVAL, ":5: portal.listen: found '::1:80', expected unix:/PATH"},
+    {PORTAL "  link_lifetime_s: 86401\n", BL_ERANGE, ":5: portal.link_lifetime_s: "},
+    {PORTAL "  operator_name: \"a\\\"b\"\n", BL_EINVAL, ":5: portal.operator_name: "},
+    {"portal:\n  base_url: https://delist.example.org/\n", BL_EINVAL, ":2: portal.base_url: "},
+    {"portal:\n  base_url: https://delist.example.org\n  mail_from: x\n", BL_EINVAL, ":3: portal.mail_from: "},
 };
 
 START_TEST(refusals_name_line_and_key)
@@ -359,12 +370,15 @@ static void free_sample(void)
 /* As it stands it is all defaults, but for what has none. */
 START_TEST(the_sample_is_all_defaults)
 {
-    ck_assert_msg(load(sample, 7) == BL_OK, "%s", detail.text);
+    ck_assert_msg(load(sample, 15) == BL_OK, "%s", detail.text);
     bl_settings_init(&defaults);
     memcpy(defaults.dataplane.wan, settings.dataplane.wan, sizeof(defaults.dataplane.wan));
     memcpy(defaults.dataplane.lan, settings.dataplane.lan, sizeof(defaults.dataplane.lan));
     memcpy(defaults.dataplane.hostname, settings.dataplane.hostname, sizeof(defaults.dataplane.hostname));
     memcpy(defaults.controlplane.url, settings.controlplane.url, sizeof(defaults.controlplane.url));
+    memcpy(defaults.portal.base_url, settings.portal.base_url, sizeof(defaults.portal.base_url));
+    memcpy(defaults.portal.mail_from, settings.portal.mail_from, sizeof(defaults.portal.mail_from));
+    memcpy(defaults.portal.contact, settings.portal.contact, sizeof(defaults.portal.contact));
     ck_assert_mem_eq(&settings, &defaults, sizeof(settings));
 }
 END_TEST

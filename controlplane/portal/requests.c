@@ -1,0 +1,366 @@
+/* See requests.h. */
+#include "controlplane/portal/requests.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sqlite3.h>
+
+#include "controlplane/notice.h"
+
+enum { HOUR_MS = 3600 * 1000, DAY_MS = 24 * HOUR_MS, BUSY_MS = 5000 };
+
+struct bl_requests {
+    sqlite3 *db;
+    pthread_mutex_t lock;
+    const struct bl_settings_portal *settings;
+};
+
+static const char schema[] =
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+    "CREATE TABLE IF NOT EXISTS request(id INTEGER PRIMARY KEY AUTOINCREMENT, token_hash BLOB NOT NULL UNIQUE,"
+    " nonce BLOB NOT NULL, email TEXT NOT NULL, mailbox TEXT NOT NULL, address TEXT NOT NULL, language INTEGER NOT "
+    "NULL,"
+    " source TEXT NOT NULL, network TEXT NOT NULL, state INTEGER NOT NULL DEFAULT 0, created_ms INTEGER NOT NULL,"
+    " expires_ms INTEGER NOT NULL, outcome INTEGER NOT NULL DEFAULT 0, refusal INTEGER NOT NULL DEFAULT 0,"
+    " enforced INTEGER NOT NULL DEFAULT 0, serial INTEGER NOT NULL DEFAULT 0, n_enforced INTEGER NOT NULL DEFAULT 0,"
+    " n_connected INTEGER NOT NULL DEFAULT 0, took_us INTEGER NOT NULL DEFAULT 0, detail TEXT NOT NULL DEFAULT '');"
+    "CREATE INDEX IF NOT EXISTS request_mailbox ON request(mailbox, created_ms);"
+    "CREATE INDEX IF NOT EXISTS request_source ON request(source, created_ms);"
+    "CREATE INDEX IF NOT EXISTS request_network ON request(network, created_ms);"
+    "CREATE INDEX IF NOT EXISTS request_created ON request(created_ms);"
+    "CREATE TABLE IF NOT EXISTS mail(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " request INTEGER NOT NULL REFERENCES request(id) ON DELETE CASCADE, kind INTEGER NOT NULL,"
+    " state INTEGER NOT NULL DEFAULT 0, n_attempts INTEGER NOT NULL DEFAULT 0, due_ms INTEGER NOT NULL,"
+    " cause TEXT NOT NULL DEFAULT '', UNIQUE(request, kind));"
+    "CREATE INDEX IF NOT EXISTS mail_due ON mail(due_ms) WHERE state = 0;"
+    "UPDATE mail SET state = 4, cause = 'the portal ended while it was handed over' WHERE state = 1;";
+
+#define REQUEST_COLUMNS \
+    "request.id, nonce, email, address, language, request.state, created_ms, expires_ms, outcome, refusal, enforced," \
+    " serial, n_enforced, n_connected, took_us, detail"
+
+static int say_failed(struct bl_requests *requests)
+{
+    bl_notice_write("portal's store: %s", sqlite3_errmsg(requests->db));
+    return BL_EIO;
+}
+
+int bl_requests_open(struct bl_requests **out, const char *path, const struct bl_settings_portal *settings,
+                     struct bl_error_detail *detail)
+{
+    struct bl_requests *requests = calloc(1, sizeof(*requests));
+    char *cause = NULL;
+
+    if (requests == NULL)
+        return BL_ENOMEM;
+    requests->settings = settings;
+    (void)pthread_mutex_init(&requests->lock, NULL);
+    if (sqlite3_open(path, &requests->db) != SQLITE_OK || sqlite3_busy_timeout(requests->db, BUSY_MS) != SQLITE_OK ||
+        sqlite3_exec(requests->db, schema, NULL, NULL, &cause) != SQLITE_OK) {
+        (void)bl_error_set(detail, BL_EIO, "%s: %s", path, cause != NULL ? cause : sqlite3_errmsg(requests->db));
+        sqlite3_free(cause);
+        bl_requests_close(requests);
+        return BL_EIO;
+    }
+    *out = requests;
+    return BL_OK;
+}
+
+void bl_requests_close(struct bl_requests *requests)
+{
+    if (requests == NULL)
+        return;
+    (void)sqlite3_close(requests->db);
+    (void)pthread_mutex_destroy(&requests->lock);
+    free(requests);
+}
+
+static sqlite3_stmt *prepare(struct bl_requests *requests, const char *sql)
+{
+    sqlite3_stmt *statement = NULL;
+
+    if (sqlite3_prepare_v2(requests->db, sql, -1, &statement, NULL) != SQLITE_OK)
+        (void)say_failed(requests);
+    return statement;
+}
+
+static bool execute(struct bl_requests *requests, const char *sql)
+{
+    return sqlite3_exec(requests->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+/* Runs a statement that gives no row, and frees it. */
+static bool run(sqlite3_stmt *statement)
+{
+    return statement != NULL && sqlite3_step(statement) == SQLITE_DONE && sqlite3_finalize(statement) == SQLITE_OK;
+}
+
+/* Ends the transaction: a failure leaves nothing of it. */
+static bool end(struct bl_requests *requests, bool well)
+{
+    if (well && execute(requests, "COMMIT"))
+        return true;
+    (void)say_failed(requests);
+    (void)execute(requests, "ROLLBACK");
+    return false;
+}
+
+/* Rows with the text since then; text NULL: all. @return -1 on failure. */
+static int64_t count_since(struct bl_requests *requests, const char *sql, const char *text, int64_t since_ms)
+{
+    sqlite3_stmt *statement = prepare(requests, sql);
+    int64_t n = -1;
+
+    if (statement == NULL)
+        return -1;
+    (void)sqlite3_bind_int64(statement, 1, since_ms);
+    if (text != NULL)
+        (void)sqlite3_bind_text(statement, 2, text, -1, SQLITE_STATIC);
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        n = sqlite3_column_int64(statement, 0);
+    (void)sqlite3_finalize(statement);
+    return n;
+}
+
+static enum bl_admission judge(struct bl_requests *requests, const char *mailbox, const struct bl_requests_asker *asker,
+                               int64_t now_ms)
+{
+    const struct bl_settings_portal *settings = requests->settings;
+    int64_t hour_ms = now_ms - HOUR_MS;
+    int64_t n_source = count_since(requests, "SELECT count(*) FROM request WHERE created_ms > ?1 AND source = ?2",
+                                   asker->source, hour_ms);
+    int64_t n_network = count_since(requests, "SELECT count(*) FROM request WHERE created_ms > ?1 AND network = ?2",
+                                    asker->network, hour_ms);
+    int64_t n_all = count_since(requests, "SELECT count(*) FROM request WHERE created_ms > ?1", NULL, hour_ms);
+    int64_t n_mailbox = count_since(requests, "SELECT count(*) FROM request WHERE created_ms > ?1 AND mailbox = ?2",
+                                    mailbox, now_ms - DAY_MS);
+
+    if (n_source < 0 || n_network < 0 || n_all < 0 || n_mailbox < 0)
+        return BL_ADMISSION_FAILED;
+    if (n_source >= settings->requests_per_source_hour || n_network >= settings->requests_per_network_hour)
+        return BL_ADMISSION_SOURCE;
+    if (n_all >= settings->requests_per_hour)
+        return BL_ADMISSION_ALL;
+    return n_mailbox >= settings->mails_per_address_day ? BL_ADMISSION_QUIET : BL_ADMISSION_ACCEPTED;
+}
+
+static bool queue_mail(struct bl_requests *requests, int64_t request, enum bl_mail_kind kind, int64_t due_ms)
+{
+    sqlite3_stmt *statement = prepare(requests, "INSERT INTO mail(request, kind, due_ms) VALUES(?, ?, ?)");
+
+    (void)sqlite3_bind_int64(statement, 1, request);
+    (void)sqlite3_bind_int(statement, 2, kind);
+    (void)sqlite3_bind_int64(statement, 3, due_ms);
+    return run(statement);
+}
+
+static bool insert(struct bl_requests *requests, struct bl_request *request, const char *mailbox,
+                   const struct bl_requests_asker *asker, const uint8_t *token_hash)
+{
+    sqlite3_stmt *statement =
+        prepare(requests, "INSERT INTO request(token_hash, nonce, email, mailbox, address, language, source, network,"
+                          " created_ms, expires_ms) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+
+    (void)sqlite3_bind_blob(statement, 1, token_hash, BL_SECRET_HASH_BYTES, SQLITE_STATIC);
+    (void)sqlite3_bind_blob(statement, 2, request->nonce, BL_SECRET_NONCE_BYTES, SQLITE_STATIC);
+    (void)sqlite3_bind_text(statement, 3, request->email, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(statement, 4, mailbox, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(statement, 5, request->address, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int(statement, 6, (int)request->language);
+    (void)sqlite3_bind_text(statement, 7, asker->source, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(statement, 8, asker->network, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(statement, 9, request->created_ms);
+    (void)sqlite3_bind_int64(statement, 10, request->expires_ms);
+    if (!run(statement))
+        return false;
+    request->id = sqlite3_last_insert_rowid(requests->db);
+    return true;
+}
+
+enum bl_admission bl_requests_admit(struct bl_requests *requests, struct bl_request *request,
+                                    const struct bl_requests_asker *asker,
+                                    const uint8_t token_hash[BL_SECRET_HASH_BYTES], int64_t due_ms)
+{
+    char mailbox[BL_CLAIM_EMAIL_MAX + 1];
+    enum bl_admission admission;
+
+    bl_claim_email_fold(request->email, mailbox);
+    (void)pthread_mutex_lock(&requests->lock);
+    admission = judge(requests, mailbox, asker, request->created_ms);
+    if (admission == BL_ADMISSION_ACCEPTED) {
+        bool well = execute(requests, "BEGIN IMMEDIATE");
+
+        well = well && insert(requests, request, mailbox, asker, token_hash) &&
+               queue_mail(requests, request->id, BL_MAIL_LINK, due_ms);
+        if (!end(requests, well))
+            admission = BL_ADMISSION_FAILED;
+    }
+    (void)pthread_mutex_unlock(&requests->lock);
+    return admission;
+}
+
+static void read_text(sqlite3_stmt *statement, int column, char *out, size_t size)
+{
+    const unsigned char *text = sqlite3_column_text(statement, column);
+
+    (void)snprintf(out, size, "%s", text == NULL ? "" : (const char *)text);
+}
+
+/* The columns of REQUEST_COLUMNS, from @p column on. */
+static void read_request(sqlite3_stmt *statement, int column, struct bl_request *out)
+{
+    const void *nonce = sqlite3_column_blob(statement, column + 1);
+
+    memset(out, 0, sizeof(*out));
+    out->id = sqlite3_column_int64(statement, column);
+    if (nonce != NULL && sqlite3_column_bytes(statement, column + 1) == BL_SECRET_NONCE_BYTES)
+        memcpy(out->nonce, nonce, sizeof(out->nonce));
+    read_text(statement, column + 2, out->email, sizeof(out->email));
+    read_text(statement, column + 3, out->address, sizeof(out->address));
+    out->language = sqlite3_column_int(statement, column + 4) == BL_LANGUAGE_NL ? BL_LANGUAGE_NL : BL_LANGUAGE_EN;
+    out->state = (enum bl_request_state)sqlite3_column_int(statement, column + 5);
+    out->created_ms = sqlite3_column_int64(statement, column + 6);
+    out->expires_ms = sqlite3_column_int64(statement, column + 7);
+    out->result.outcome = (unsigned)sqlite3_column_int(statement, column + 8);
+    out->result.refusal = (unsigned)sqlite3_column_int(statement, column + 9);
+    out->result.enforced = sqlite3_column_int(statement, column + 10) != 0;
+    out->result.serial = (uint64_t)sqlite3_column_int64(statement, column + 11);
+    out->result.n_enforced = (uint32_t)sqlite3_column_int64(statement, column + 12);
+    out->result.n_connected = (uint32_t)sqlite3_column_int64(statement, column + 13);
+    out->result.took_us = (uint64_t)sqlite3_column_int64(statement, column + 14);
+    read_text(statement, column + 15, out->result.detail, sizeof(out->result.detail));
+}
+
+int bl_requests_find(struct bl_requests *requests, const uint8_t token_hash[BL_SECRET_HASH_BYTES],
+                     struct bl_request *out)
+{
+    sqlite3_stmt *statement;
+    int error = BL_EIO;
+    int step;
+
+    (void)pthread_mutex_lock(&requests->lock);
+    statement = prepare(requests, "SELECT " REQUEST_COLUMNS " FROM request WHERE token_hash = ?");
+    if (statement != NULL) {
+        (void)sqlite3_bind_blob(statement, 1, token_hash, BL_SECRET_HASH_BYTES, SQLITE_STATIC);
+        step = sqlite3_step(statement);
+        if (step == SQLITE_ROW)
+            read_request(statement, 0, out);
+        error = step == SQLITE_ROW ? BL_OK : step == SQLITE_DONE ? BL_ENOENT : say_failed(requests);
+        (void)sqlite3_finalize(statement);
+    }
+    (void)pthread_mutex_unlock(&requests->lock);
+    return error;
+}
+
+int bl_requests_press(struct bl_requests *requests, int64_t id)
+{
+    sqlite3_stmt *statement;
+    int error = BL_EIO;
+
+    (void)pthread_mutex_lock(&requests->lock);
+    statement = prepare(requests, "UPDATE request SET state = 1 WHERE id = ? AND state = 0");
+    (void)sqlite3_bind_int64(statement, 1, id);
+    if (run(statement))
+        error = sqlite3_changes(requests->db) == 1 ? BL_OK : BL_ECONFLICT;
+    (void)pthread_mutex_unlock(&requests->lock);
+    return error;
+}
+
+static bool update_result(struct bl_requests *requests, int64_t id, const struct bl_control_result *result)
+{
+    sqlite3_stmt *statement =
+        prepare(requests, "UPDATE request SET state = 2, outcome = ?, refusal = ?, enforced = ?, serial = ?,"
+                          " n_enforced = ?, n_connected = ?, took_us = ?, detail = ? WHERE id = ? AND state = 1");
+
+    (void)sqlite3_bind_int(statement, 1, (int)result->outcome);
+    (void)sqlite3_bind_int(statement, 2, (int)result->refusal);
+    (void)sqlite3_bind_int(statement, 3, result->enforced);
+    (void)sqlite3_bind_int64(statement, 4, (int64_t)result->serial);
+    (void)sqlite3_bind_int64(statement, 5, result->n_enforced);
+    (void)sqlite3_bind_int64(statement, 6, result->n_connected);
+    (void)sqlite3_bind_int64(statement, 7, (int64_t)result->took_us);
+    (void)sqlite3_bind_text(statement, 8, result->detail, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(statement, 9, id);
+    return run(statement);
+}
+
+int bl_requests_finish(struct bl_requests *requests, int64_t id, const struct bl_control_result *result, int64_t now_ms)
+{
+    bool changed = false;
+    bool well;
+
+    (void)pthread_mutex_lock(&requests->lock);
+    well = execute(requests, "BEGIN IMMEDIATE");
+    well = well && update_result(requests, id, result);
+    changed = well && sqlite3_changes(requests->db) == 1;
+    if (changed)
+        well = queue_mail(requests, id, BL_MAIL_RECEIPT, now_ms);
+    well = end(requests, well);
+    (void)pthread_mutex_unlock(&requests->lock);
+    if (!well)
+        return BL_EIO;
+    return changed ? BL_OK : BL_ECONFLICT;
+}
+
+int bl_requests_next_mail(struct bl_requests *requests, int64_t now_ms, struct bl_mail *out, int64_t *next_ms)
+{
+    sqlite3_stmt *statement;
+    int error = BL_EIO;
+    int step;
+
+    *next_ms = 0;
+    (void)pthread_mutex_lock(&requests->lock);
+    statement = prepare(requests, "SELECT due_ms, mail.id, kind, n_attempts, " REQUEST_COLUMNS
+                                  " FROM mail JOIN request ON request.id = mail.request WHERE mail.state = 0"
+                                  " ORDER BY due_ms LIMIT 1");
+    if (statement != NULL) {
+        step = sqlite3_step(statement);
+        error = step == SQLITE_DONE ? BL_ENOENT : step == SQLITE_ROW ? BL_OK : say_failed(requests);
+        if (step == SQLITE_ROW && sqlite3_column_int64(statement, 0) > now_ms) {
+            *next_ms = sqlite3_column_int64(statement, 0);
+            error = BL_ENOENT;
+        } else if (step == SQLITE_ROW) {
+            out->id = sqlite3_column_int64(statement, 1);
+            out->kind = (enum bl_mail_kind)sqlite3_column_int(statement, 2);
+            out->n_attempts = (uint32_t)sqlite3_column_int64(statement, 3);
+            read_request(statement, 4, &out->request);
+        }
+        (void)sqlite3_finalize(statement);
+    }
+    (void)pthread_mutex_unlock(&requests->lock);
+    return error;
+}
+
+int bl_requests_mark_mail(struct bl_requests *requests, int64_t id, enum bl_mail_state state, int64_t due_ms,
+                          const char *cause)
+{
+    sqlite3_stmt *statement;
+    bool well;
+
+    (void)pthread_mutex_lock(&requests->lock);
+    statement = prepare(requests, "UPDATE mail SET n_attempts = n_attempts + (?1 <> 1), state = ?1, due_ms = ?2,"
+                                  " cause = ?3 WHERE id = ?4");
+    (void)sqlite3_bind_int(statement, 1, (int)state);
+    (void)sqlite3_bind_int64(statement, 2, due_ms);
+    (void)sqlite3_bind_text(statement, 3, cause, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(statement, 4, id);
+    well = run(statement);
+    if (!well)
+        (void)say_failed(requests);
+    (void)pthread_mutex_unlock(&requests->lock);
+    return well ? BL_OK : BL_EIO;
+}
+
+void bl_requests_purge(struct bl_requests *requests, int64_t now_ms)
+{
+    sqlite3_stmt *statement;
+
+    (void)pthread_mutex_lock(&requests->lock);
+    statement = prepare(requests, "DELETE FROM request WHERE expires_ms < ?");
+    (void)sqlite3_bind_int64(statement, 1, now_ms - 7 * (int64_t)DAY_MS);
+    (void)run(statement);
+    (void)pthread_mutex_unlock(&requests->lock);
+}
