@@ -170,6 +170,8 @@ grpc_status_code bl_call_status(int error)
         return GRPC_STATUS_NOT_FOUND;
     case BL_EPERM:
         return GRPC_STATUS_PERMISSION_DENIED;
+    case BL_EAUTH:
+        return GRPC_STATUS_UNAUTHENTICATED;
     case BL_ECONFLICT:
         return GRPC_STATUS_ALREADY_EXISTS;
     case BL_EORDER:

@@ -14,6 +14,7 @@
 
 #include "controlplane/authorize.h"
 #include "controlplane/publish.h"
+#include "controlplane/tls.h"
 #include "controlplane/writer.h"
 
 struct bl_ingest;
@@ -52,6 +53,7 @@ struct bl_call {
 
     enum bl_authorize_method method;
     int64_t arrived_ms;
+    struct bl_tls_seen seen;  /**< of a TLS caller */
     struct bl_writer_job job; /**< Apply */
     struct bl_publish_wait wait;
     struct bl_push *push;      /**< Push; goes with the call */

@@ -26,6 +26,7 @@ enum {
     REQUESTED_CALLS = 32, /* asked for in advance, so that arrivals don't wait for one another */
     STREAMS_PER_CONNECTION = 256,
     CONNECTION_IDLE_MS = 600000,
+    HANDSHAKE_MS = 5000, /* of TLS and HTTP/2 */
 };
 
 static const struct {
@@ -80,15 +81,18 @@ static void request_call(struct bl_ingest *ingest)
         bl_call_release(call);
 }
 
-/* Who calls? The peer is the number of our own descriptor, which we gave the core: the client has no say in it. That
+/* Who calls? Of our own sockets the peer is the number of our own descriptor, which we gave the core: the client has no say in it. That
  * makes it fit for this, against the general warning at grpc_call_get_peer. */
 static int identify(struct bl_ingest *ingest, struct bl_call *call, struct bl_error_detail *detail)
 {
+    struct bl_tls *tls = ingest->parts.tls;
     char *peer = grpc_call_get_peer(call->call);
     struct bl_peer who;
     int error = bl_peers_find(ingest->parts.peers, peer, &who);
 
     gpr_free(peer);
+    if (error != BL_OK && tls != NULL)
+        return bl_tls_identify(tls, call->call, &call->seen, &call->job.actor, detail);
     if (error != BL_OK)
         return bl_error_set(detail, BL_EPERM, "the connection's user is not known");
     return bl_authorize_find(ingest->parts.authorize, &who, &call->job.actor, detail);
@@ -573,6 +577,8 @@ static grpc_server *create_server(void)
         integer_argument(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, BL_CODEC_CLIENT_REQUEST_MAX),
         integer_argument(GRPC_ARG_MAX_CONCURRENT_STREAMS, STREAMS_PER_CONNECTION),
         integer_argument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, CONNECTION_IDLE_MS),
+        integer_argument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
+        integer_argument(GRPC_ARG_ALLOW_REUSEPORT, 0), /* another program on our port would get some of our clients */
         /* A compressed message could unpack to a thousand times its bytes before its length is looked at. */
         integer_argument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
         integer_argument(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
@@ -591,8 +597,8 @@ static int start_threads(struct bl_ingest *ingest)
     return THREADS;
 }
 
-/* The core costs about 15 ms to start; nothing here can fail but for memory and threads. */
-int bl_ingest_create(struct bl_ingest **out, const struct bl_ingest_parts *parts)
+/* The core costs about 15 ms to start. What fails ends the program. */
+int bl_ingest_create(struct bl_ingest **out, const struct bl_ingest_parts *parts, struct bl_error_detail *detail)
 {
     struct bl_ingest *ingest = calloc(1, sizeof(*ingest));
     pthread_condattr_t attributes;
@@ -614,6 +620,12 @@ int bl_ingest_create(struct bl_ingest **out, const struct bl_ingest_parts *parts
     ingest->server = create_server();
     ingest->credentials = grpc_insecure_server_credentials_create();
     grpc_server_register_completion_queue(ingest->server, ingest->queue, NULL);
+    if (parts->tls != NULL) {
+        int error = bl_tls_listen(parts->tls, ingest->server, detail);
+
+        if (error != BL_OK)
+            return error;
+    }
     grpc_server_start(ingest->server);
     for (int i = 0; i < REQUESTED_CALLS; i++)
         request_call(ingest);
@@ -665,6 +677,38 @@ static void end_streams(struct bl_ingest *ingest)
         else if (call->method == BL_AUTHORIZE_REFLECTION)
             bl_stock_reflect_stop(call);
     }
+    (void)pthread_mutex_unlock(&ingest->lock);
+}
+
+/* On its own account: the actor that the call has is its thread's. */
+static void readmit(struct bl_ingest *ingest, struct bl_call *call)
+{
+    struct bl_error_detail detail = {""};
+    struct bl_tls_seen seen = {0, 0};
+    struct bl_peer who;
+    struct bl_actor actor;
+    char *peer = grpc_call_get_peer(call->call);
+    bool by_socket = bl_peers_find(ingest->parts.peers, peer, &who) == BL_OK;
+    int error = BL_OK;
+
+    gpr_free(peer);
+    if (!by_socket)
+        error = bl_tls_identify(ingest->parts.tls, call->call, &seen, &actor, &detail);
+    if (!by_socket && error == BL_OK)
+        error = bl_authorize_check(&actor, call->method, &detail);
+    if (error == BL_OK)
+        return;
+    if (call->push != NULL)
+        bl_push_refuse(call->push, error, detail.text);
+    else if (call->method == BL_AUTHORIZE_REFLECTION)
+        bl_stock_reflect_stop(call);
+}
+
+void bl_ingest_readmit(struct bl_ingest *ingest)
+{
+    (void)pthread_mutex_lock(&ingest->lock);
+    for (struct bl_call *call = ingest->open; call != NULL; call = call->next_open)
+        readmit(ingest, call);
     (void)pthread_mutex_unlock(&ingest->lock);
 }
 

@@ -6,7 +6,7 @@
  * have threads of their own (stream.h), health and reflection are stock.c's. Bounded: calls in flight
  * (BL_INGEST_CALLS_MAX, above that RESOURCE_EXHAUSTED), bytes a message (32 MiB), bytes queued (writer.h).
  *
- * A caller is known by its connection (peers.h) and asked for before its message is read. Threads: two of its own on
+ * A caller is known by its connection (peers.h) or its certificate (tls.h) and asked for before its message is read. Threads: two of its own on
  * one completion queue; answers may be sent from any thread. */
 #ifndef BL_INGEST_H
 #define BL_INGEST_H
@@ -17,6 +17,7 @@
 #include "controlplane/publish.h"
 #include "controlplane/rejects.h"
 #include "controlplane/store.h"
+#include "controlplane/tls.h"
 #include "controlplane/writer.h"
 
 enum { BL_INGEST_CALLS_MAX = 512 };
@@ -32,10 +33,15 @@ struct bl_ingest_parts {
     const struct bl_peers *peers;
     const struct bl_authorize *authorize;
     struct bl_limits *limits;
+    struct bl_tls *tls; /**< NULL: Unix sockets only */
 };
 
-/** Starts the server without any connection. @return 0, BL_ENOMEM or BL_EIO. */
-int bl_ingest_create(struct bl_ingest **out, const struct bl_ingest_parts *parts);
+/** Starts the server without any connection; with TLS it listens. @return 0, BL_ENOMEM or BL_EIO. */
+int bl_ingest_create(struct bl_ingest **out, const struct bl_ingest_parts *parts, struct bl_error_detail *detail);
+
+/** After bl_tls_reload: ends the open streams that wait for their clients and may not go on. The others notice by
+ * themselves within BL_STREAM_ADMIT_MS. */
+void bl_ingest_readmit(struct bl_ingest *ingest);
 
 /** Serves the connection @p descriptor, which must have been admitted to peers. Takes it over. */
 void bl_ingest_serve(struct bl_ingest *ingest, int descriptor);

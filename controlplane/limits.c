@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { WINDOWS = 3 };
 
@@ -17,8 +18,8 @@ static const struct {
 } kinds[WINDOWS] = {{1000, "a second"}, {60000, "a minute"}, {86400000, "a day"}};
 
 struct bl_limits {
-    const struct bl_settings_controlplane *settings;
-    pthread_mutex_t lock; /* of the next */
+    pthread_mutex_t lock; /* of the rest */
+    struct bl_settings_actor actors[BL_SETTINGS_ACTORS_MAX];
     struct window windows[BL_SETTINGS_ACTORS_MAX][WINDOWS];
     uint64_t n_refused[BL_SETTINGS_ACTORS_MAX];
 };
@@ -29,10 +30,17 @@ int bl_limits_create(struct bl_limits **out, const struct bl_settings_controlpla
 
     if (limits == NULL)
         return BL_ENOMEM;
-    limits->settings = settings;
+    memcpy(limits->actors, settings->actors, sizeof(limits->actors));
     (void)pthread_mutex_init(&limits->lock, NULL);
     *out = limits;
     return BL_OK;
+}
+
+void bl_limits_change(struct bl_limits *limits, uint32_t number, const struct bl_settings_actor *actor)
+{
+    (void)pthread_mutex_lock(&limits->lock);
+    limits->actors[number - 1] = *actor;
+    (void)pthread_mutex_unlock(&limits->lock);
 }
 
 void bl_limits_free(struct bl_limits *limits)
@@ -68,11 +76,12 @@ int bl_limits_take(struct bl_limits *limits, const struct bl_actor *actor, uint6
     const struct bl_settings_actor *settings;
     struct window *windows;
     int full;
+    uint32_t limit = 0;
     int64_t left_ms = 0;
 
-    if (actor->number == 0 || actor->number > limits->settings->n_actors)
+    if (actor->number == 0 || actor->number > BL_SETTINGS_ACTORS_MAX)
         return BL_OK;
-    settings = &limits->settings->actors[actor->number - 1];
+    settings = &limits->actors[actor->number - 1];
     windows = limits->windows[actor->number - 1];
     (void)pthread_mutex_lock(&limits->lock);
     full = find_full_locked(windows, settings, n, now_ms);
@@ -80,16 +89,17 @@ int bl_limits_take(struct bl_limits *limits, const struct bl_actor *actor, uint6
         windows[i].n += n;
     if (full < WINDOWS) {
         limits->n_refused[actor->number - 1] += n;
+        limit = limit_of(settings, full);
         left_ms = windows[full].since_ms + kinds[full].length_ms - now_ms;
     }
     (void)pthread_mutex_unlock(&limits->lock);
     if (full == WINDOWS)
         return BL_OK;
-    if (n > limit_of(settings, full))
+    if (n > limit)
         return bl_error_set(detail, BL_EFULL, "actor %s: a batch of %llu, expected at most %u, the limit of %s",
-                            actor->name, (unsigned long long)n, limit_of(settings, full), kinds[full].text);
-    return bl_error_set(detail, BL_EFULL, "actor %s: more than %u updates %s, try again in %lld s", actor->name,
-                        limit_of(settings, full), kinds[full].text, (long long)(left_ms + 999) / 1000);
+                            actor->name, (unsigned long long)n, limit, kinds[full].text);
+    return bl_error_set(detail, BL_EFULL, "actor %s: more than %u updates %s, try again in %lld s", actor->name, limit,
+                        kinds[full].text, (long long)(left_ms + 999) / 1000);
 }
 
 uint64_t bl_limits_refused(struct bl_limits *limits, uint32_t number)

@@ -12,8 +12,12 @@
 
 struct bl_limits;
 
-/** @p settings are borrowed for the object's life. @return 0 or BL_ENOMEM. */
+/** @return 0 or BL_ENOMEM. */
 int bl_limits_create(struct bl_limits **out, const struct bl_settings_controlplane *settings);
+
+/** From now on the limits of @p actor count for the actor of that number, 1 and on; what it used stays used. */
+void bl_limits_change(struct bl_limits *limits, uint32_t number, const struct bl_settings_actor *actor);
+
 void bl_limits_free(struct bl_limits *limits);
 
 /** Takes @p n updates from what @p actor may ask for at @p now_ms (monotonic), from all windows or none.

@@ -1,4 +1,5 @@
-/* bounceline-controlplane: reads the settings, folds the log, opens its two sockets, serves until SIGTERM.
+/* bounceline-controlplane: reads the settings, folds the log, opens its sockets, serves until SIGTERM; SIGHUP reads
+ * certificates and their actors again.
  *
  *   clients → listen → ingest → authorize → writer: policy → log → list_state → publish → sync_server → data planes
  *
@@ -29,6 +30,7 @@
 #include "controlplane/listen.h"
 #include "controlplane/notice.h"
 #include "controlplane/sync_server.h"
+#include "controlplane/tls.h"
 
 enum { PATIENCE_MS = 2000, SYNC_SOCKET_MODE = 0600 };
 
@@ -81,6 +83,7 @@ struct program {
     struct bl_peers *peers;
     struct bl_authorize *authorize;
     struct bl_limits *limits;
+    struct bl_tls *tls; /* NULL: not asked for */
     struct bl_publish *publish;
     struct bl_rejects *rejects;
     struct bl_writer *writer;
@@ -130,6 +133,7 @@ static int open_signals(void)
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -195,7 +199,8 @@ static int start_threads(struct program *program, struct bl_error_detail *detail
         error = bl_ingest_create(&program->ingest,
                                  &(struct bl_ingest_parts){&program->store, program->writer, program->publish,
                                                            program->rejects, program->peers, program->authorize,
-                                                           program->limits});
+                                                           program->limits, program->tls},
+                                 detail);
     if (error == BL_OK || detail->text[0] != '\0')
         return error;
     return bl_error_set(detail, error, "can't start: %s", bl_error_text(error));
@@ -215,6 +220,8 @@ static int start(struct program *program, struct bl_error_detail *detail)
         error = bl_authorize_create(&program->authorize, settings, geteuid(), detail);
     if (error == BL_OK)
         error = bl_limits_create(&program->limits, settings);
+    if (error == BL_OK && settings->tls_listen[0] != '\0')
+        error = bl_tls_create(&program->tls, settings, program->limits, detail);
     if (error == BL_OK)
         error = bl_store_open(&program->store, settings, detail);
     if (error == BL_OK)
@@ -262,8 +269,42 @@ static void accept_client(struct program *program, uint32_t socket)
         (void)poll(NULL, 0, 50);
 }
 
-/* Until the first signal. */
-static void serve(struct program *program)
+/* What can't be taken over as a whole changes nothing. */
+static void reload(struct program *program, const char *path)
+{
+    struct bl_settings *settings = malloc(sizeof(*settings));
+    struct bl_error_detail detail = {""};
+    int error = settings == NULL ? BL_ENOMEM : bl_settings_load(path, BL_SETTINGS_CONTROLPLANE, settings, &detail);
+
+    if (error == BL_OK && program->tls != NULL)
+        error = bl_tls_reload(program->tls, &settings->controlplane, &detail);
+    if (error != BL_OK) {
+        bl_notice_write("reload refused, all stays as it was: %s",
+                        detail.text[0] == '\0' ? bl_error_text(error) : detail.text);
+    } else {
+        if (program->tls != NULL)
+            bl_ingest_readmit(program->ingest);
+        bl_notice_write("reloaded: %s", program->tls == NULL ? "nothing to take over without controlplane.tls_listen"
+                                                             : "certificates, and the actors that have one");
+    }
+    free(settings);
+}
+
+/* @return whether the program goes on. */
+static bool handle_signal(struct program *program, const char *path)
+{
+    struct signalfd_siginfo signal;
+
+    if (read(program->signals, &signal, sizeof(signal)) != (ssize_t)sizeof(signal))
+        return true;
+    if (signal.ssi_signo != SIGHUP)
+        return false;
+    reload(program, path);
+    return true;
+}
+
+/* Until a signal ends it. */
+static void serve(struct program *program, const char *path)
 {
     uint32_t n = 1 + program->n_listening;
     struct pollfd polls[2 + BL_SETTINGS_SOCKETS_MAX];
@@ -274,7 +315,7 @@ static void serve(struct program *program)
     for (;;) {
         if (poll(polls, n + 1, -1) < 0)
             continue;
-        if (polls[n].revents != 0)
+        if (polls[n].revents != 0 && !handle_signal(program, path))
             return;
         for (uint32_t i = 0; i < n; i++)
             if (polls[i].revents != 0)
@@ -299,6 +340,7 @@ static void stop(struct program *program)
     bl_rejects_free(program->rejects);
     bl_publish_free(program->publish);
     bl_store_close(&program->store);
+    bl_tls_free(program->tls);
     bl_limits_free(program->limits);
     bl_authorize_free(program->authorize);
     bl_peers_free(program->peers);
@@ -324,7 +366,7 @@ int main(int argc, char **argv)
     }
     if (!options.check) {
         say_ready(program);
-        serve(program);
+        serve(program, options.config);
         stop(program);
     }
     free(program);

@@ -312,7 +312,12 @@ void bl_push_cancel(struct bl_push *push)
 
 void bl_push_stop(struct bl_push *push)
 {
-    end(push, BL_ECLOSED, "the control plane stops");
+    bl_push_refuse(push, BL_ECLOSED, "the control plane stops");
+}
+
+void bl_push_refuse(struct bl_push *push, int error, const char *text)
+{
+    end(push, error, text);
     advance(push);
 }
 

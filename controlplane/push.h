@@ -46,6 +46,9 @@ void bl_push_cancel(struct bl_push *push);
 /** Takes no more batches, answers what is in flight, and ends with UNAVAILABLE. */
 void bl_push_stop(struct bl_push *push);
 
+/** Likewise, with the status that fits @p error. */
+void bl_push_refuse(struct bl_push *push, int error, const char *text);
+
 /** When the call is freed: nothing is in flight then. */
 void bl_push_free(struct bl_push *push);
 

@@ -21,6 +21,8 @@
 #include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
 
+#include "controlplane/certificates.h"
+
 enum {
     CONNECT_TIMEOUT_S = 5, /* a socket whose backlog is full; one that nobody serves fails at once */
     TICK_MS = 100,
@@ -29,7 +31,9 @@ enum {
 };
 
 struct bl_client {
-    struct sockaddr_un address;
+    struct sockaddr_un address; /* of a socket */
+    char *host_port;            /* by TLS; NULL: the socket */
+    struct bl_certificates *certificates;
     grpc_channel *channel; /* NULL after a connection was lost and none came back */
     grpc_completion_queue *queue;
 };
@@ -56,9 +60,39 @@ static int connect_socket(const struct sockaddr_un *address, struct bl_error_det
                                           : "");
 }
 
+static const char *place_of(const struct bl_client *client)
+{
+    return client->host_port != NULL ? client->host_port : client->address.sun_path;
+}
+
+/* The name that the control plane's certificate must carry is the host's. The pool is the channel's own, so that a new
+ * channel is a new connection. Answers as below. */
+static int open_secure_channel(struct bl_client *client, struct bl_error_detail *detail)
+{
+    char receive_key[] = GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH;
+    char send_key[] = GRPC_ARG_MAX_SEND_MESSAGE_LENGTH;
+    char pool_key[] = GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL;
+    grpc_arg arguments[] = {
+        {.type = GRPC_ARG_INTEGER, .key = receive_key, .value.integer = BL_CLIENT_MESSAGE_BYTES_MAX},
+        {.type = GRPC_ARG_INTEGER, .key = send_key, .value.integer = BL_CLIENT_MESSAGE_BYTES_MAX},
+        {.type = GRPC_ARG_INTEGER, .key = pool_key, .value.integer = 1},
+    };
+    const grpc_channel_args list = {.num_args = sizeof(arguments) / sizeof(arguments[0]), .args = arguments};
+    grpc_ssl_pem_key_cert_pair pair = {bl_certificates_key_pem(client->certificates),
+                                       bl_certificates_chain_pem(client->certificates)};
+    grpc_channel_credentials *credentials =
+        grpc_ssl_credentials_create_ex(bl_certificates_ca_pem(client->certificates), &pair, NULL, NULL);
+
+    client->channel = grpc_channel_create(client->host_port, credentials, &list);
+    grpc_channel_credentials_release(credentials);
+    if (client->channel == NULL)
+        return bl_error_set(detail, BL_ECLOSED, "gRPC makes no channel to %s", client->host_port);
+    return BL_OK;
+}
+
 /* A path is no host name, and HTTP/2 wants one; the server does not look at it. Answers may be as large as requests: a
  * status of many data planes, the items of a refused import. */
-static int open_channel(struct bl_client *client, struct bl_error_detail *detail)
+static int open_socket_channel(struct bl_client *client, struct bl_error_detail *detail)
 {
     char authority_key[] = GRPC_ARG_DEFAULT_AUTHORITY;
     char authority[] = "localhost";
@@ -84,6 +118,11 @@ static int open_channel(struct bl_client *client, struct bl_error_detail *detail
     return BL_OK;
 }
 
+static int open_channel(struct bl_client *client, struct bl_error_detail *detail)
+{
+    return client->host_port != NULL ? open_secure_channel(client, detail) : open_socket_channel(client, detail);
+}
+
 static void close_channel(struct bl_client *client)
 {
     if (client->channel != NULL)
@@ -91,19 +130,48 @@ static void close_channel(struct bl_client *client)
     client->channel = NULL;
 }
 
-int bl_client_open(struct bl_client **out, const char *path, struct bl_error_detail *detail)
+/* OpenSSL's version is set before gRPC looks at it. */
+static int aim(struct bl_client *client, const struct bl_client_target *target, struct bl_error_detail *detail)
 {
-    struct bl_client *client;
+    const struct bl_certificates_files files = {target->certificate_file, target->key_file, target->ca_file, ""};
     int error;
 
-    if (path[0] == '\0' || strlen(path) >= sizeof(client->address.sun_path))
-        return bl_error_set(detail, BL_EINVAL, "socket '%.120s': expected a path of 1..%zu bytes", path,
-                            sizeof(client->address.sun_path) - 1);
-    client = calloc(1, sizeof(*client));
+    if (target->connect == NULL) {
+        size_t length = strlen(target->path);
+
+        if (length == 0 || length >= sizeof(client->address.sun_path))
+            return bl_error_set(detail, BL_EINVAL, "socket '%.120s': expected a path of 1..%zu bytes", target->path,
+                                sizeof(client->address.sun_path) - 1);
+        client->address.sun_family = AF_UNIX;
+        memcpy(client->address.sun_path, target->path, length + 1);
+        return BL_OK;
+    }
+    client->host_port = strdup(target->connect);
+    if (client->host_port == NULL)
+        return bl_error_set(detail, BL_ENOMEM, "out of memory");
+    error = bl_certificates_require_tls13(detail);
+    return error == BL_OK ? bl_certificates_load(&client->certificates, &files, detail) : error;
+}
+
+static void free_client(struct bl_client *client)
+{
+    bl_certificates_free(client->certificates);
+    free(client->host_port);
+    free(client);
+}
+
+int bl_client_open(struct bl_client **out, const struct bl_client_target *target, struct bl_error_detail *detail)
+{
+    struct bl_client *client = calloc(1, sizeof(*client));
+    int error;
+
     if (client == NULL)
         return bl_error_set(detail, BL_ENOMEM, "out of memory");
-    client->address.sun_family = AF_UNIX;
-    memcpy(client->address.sun_path, path, strlen(path) + 1);
+    error = aim(client, target, detail);
+    if (error != BL_OK) {
+        free_client(client);
+        return error;
+    }
     /* gRPC's own log lines say nothing that our messages don't; who debugs it sets the variable. */
     (void)setenv("GRPC_VERBOSITY", "NONE", 0);
     grpc_init();
@@ -129,7 +197,7 @@ void bl_client_close(struct bl_client *client)
         ;
     grpc_completion_queue_destroy(client->queue);
     grpc_shutdown();
-    free(client);
+    free_client(client);
 }
 
 /* What a server's status means here. OK and UNKNOWN statuses of later gRPC versions fall to the default. */
@@ -318,13 +386,13 @@ int bl_client_call(struct bl_client *client, const struct bl_client_call *call, 
             return bl_error_set(detail, BL_ECLOSED,
                                 "the connection to %s was lost and the control plane did not come back before the "
                                 "deadline: a change may have been recorded",
-                                client->address.sun_path);
+                                place_of(client));
         error = call_once(client, call, deadline, response, response_length, &cause);
     }
     /* Twice in a row is no accident of the connection: its own words count. */
     if (error == BL_ECLOSED)
-        return bl_error_set(detail, error, "the control plane at %s does not serve this: %.160s",
-                            client->address.sun_path, cause.text);
+        return bl_error_set(detail, error, "the control plane at %s does not serve this: %.160s", place_of(client),
+                            cause.text);
     if (error != BL_OK && detail != NULL)
         *detail = cause;
     return error;

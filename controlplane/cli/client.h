@@ -1,8 +1,9 @@
 /** @file client.h
- * The connection to the control plane: unary gRPC calls over its Unix socket, with the gRPC C core.
+ * The connection to the control plane: gRPC calls over its Unix socket, or by TCP and mutual TLS 1.3, with the gRPC C
+ * core.
  *
- * Knows bytes and methods, not messages: client_codec.h makes and reads those. Called by session.c. It connects the
- * socket itself and hands the descriptor to gRPC: so the cause of a failure is the system's own word (no such file,
+ * Knows bytes and methods, not messages: client_codec.h makes and reads those. Called by session.c. It connects a
+ * Unix socket itself and hands the descriptor to gRPC: so the cause of a failure is the system's own word (no such file,
  * refused, permission denied), and a lost connection is told from a socket that nobody serves. One thread; gRPC runs
  * threads of its own behind it. Memory: a request and an answer of at most BL_CLIENT_MESSAGE_BYTES_MAX. */
 #ifndef BL_CLIENT_H
@@ -28,9 +29,20 @@ struct bl_client_call {
     void *tick_context;
 };
 
-/** Connects. The path is kept, for a second connection. @return 0, BL_ENOMEM, BL_EINVAL (the path does not fit in a
- * socket's name) or BL_ECLOSED; @p detail names the path and the system's cause. */
-int bl_client_open(struct bl_client **out, const char *path, struct bl_error_detail *detail);
+/** Where the control plane is: a socket's path, or, when @p connect is not NULL, HOST:PORT with the files to show and to
+ * trust. All borrowed for the call. */
+struct bl_client_target {
+    const char *path;
+    const char *connect;
+    const char *certificate_file;
+    const char *key_file;
+    const char *ca_file;
+};
+
+/** Connects, with TLS at the first call. What is needed of @p target is kept, for a second connection. @return 0,
+ * BL_ENOMEM, BL_EINVAL (the path does not fit in a socket's name, a file is not what it should be), BL_EIO, BL_ENOENT or
+ * BL_ECLOSED; @p detail names the path and the cause. */
+int bl_client_open(struct bl_client **out, const struct bl_client_target *target, struct bl_error_detail *detail);
 void bl_client_close(struct bl_client *client);
 
 /** Makes one call. When the connection is lost before the answer, it connects again (waiting for the socket up to the

@@ -13,6 +13,10 @@
 /** Keys of the options that have no letter. */
 enum {
     BL_OPTION_SOCKET = 0x100,
+    BL_OPTION_CONNECT,
+    BL_OPTION_CERT,
+    BL_OPTION_KEY,
+    BL_OPTION_CA,
     BL_OPTION_CONFIG,
     BL_OPTION_WAIT,
     BL_OPTION_DEADLINE,

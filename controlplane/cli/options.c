@@ -26,7 +26,12 @@ static const struct argp_option global_options[] = {
     {NULL, 0, NULL, 0, "For every command:", 2},
     {"socket", BL_OPTION_SOCKET, "PATH", 0,
      "the control plane's socket (else client.socket of --config, $BOUNCELINE_SOCKET, the default)", 2},
-    {"config", BL_OPTION_CONFIG, "FILE", 0, "take socket and deadline from section client of FILE", 2},
+    {"connect", BL_OPTION_CONNECT, "HOST:PORT", 0,
+     "a control plane elsewhere, by TLS (else client.connect of --config); with the next three", 2},
+    {"cert", BL_OPTION_CERT, "FILE", 0, "the certificate to show there, in PEM (else client.certificate_file)", 2},
+    {"key", BL_OPTION_KEY, "FILE", 0, "its key (else client.key_file)", 2},
+    {"ca", BL_OPTION_CA, "FILE", 0, "the CA of the control plane's certificate (else client.ca_file)", 2},
+    {"config", BL_OPTION_CONFIG, "FILE", 0, "take socket or connect, and deadline, from section client of FILE", 2},
     {"wait", BL_OPTION_WAIT, "LEVEL", 0,
      "answer when the change is durable (the default: on disk) or enforced (by every worker)", 2},
     {"deadline", BL_OPTION_DEADLINE, "DURATION", 0, "wait at most so long (500ms, 5s, 1m)", 2},
@@ -81,15 +86,35 @@ static int64_t parse_duration(const char *option, const char *text, int64_t max_
     return duration_ms;
 }
 
+/* One of the options that say where: each is a word, and a socket is not TCP. */
+static const char *parse_place(const char *option, const char *text, const char *other, struct argp_state *state)
+{
+    if (text[0] == '\0')
+        refuse(state, "%s '': expected a value", option);
+    if (other != NULL)
+        refuse(state, "%s: expected either --socket or --connect", option);
+    return text;
+}
+
 static error_t parse_global(int key, char *argument, struct argp_state *state)
 {
     struct bl_options *options = state->input;
 
     switch (key) {
     case BL_OPTION_SOCKET:
-        if (argument[0] == '\0')
-            refuse(state, "--socket '': expected a path");
-        options->socket = argument;
+        options->socket = parse_place("--socket", argument, options->connect, state);
+        return 0;
+    case BL_OPTION_CONNECT:
+        options->connect = parse_place("--connect", argument, options->socket, state);
+        return 0;
+    case BL_OPTION_CERT:
+        options->certificate_file = parse_place("--cert", argument, NULL, state);
+        return 0;
+    case BL_OPTION_KEY:
+        options->key_file = parse_place("--key", argument, NULL, state);
+        return 0;
+    case BL_OPTION_CA:
+        options->ca_file = parse_place("--ca", argument, NULL, state);
         return 0;
     case BL_OPTION_CONFIG:
         options->config = argument;

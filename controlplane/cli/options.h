@@ -26,7 +26,11 @@ struct bl_list_format;
 
 struct bl_options {
     const struct bl_command *command;
-    const char *socket; /**< NULL: see bl_session_open */
+    const char *socket;  /**< NULL: see bl_session_open */
+    const char *connect; /**< HOST:PORT; NULL likewise, as the next three */
+    const char *certificate_file;
+    const char *key_file;
+    const char *ca_file;
     const char *config; /**< NULL: no file is read */
     enum bl_wait wait;
     uint32_t deadline_ms; /**< 0: not said */

@@ -42,7 +42,7 @@ static int name_session(struct bl_session *session, struct bl_error_detail *deta
     return BL_OK;
 }
 
-/* The path, in the order that session.h says. */
+/* A path, in the order that session.h says. */
 static const char *choose_socket(const struct bl_options *options, const struct bl_settings *settings)
 {
     const char *environment = getenv("BOUNCELINE_SOCKET");
@@ -52,6 +52,24 @@ static const char *choose_socket(const struct bl_options *options, const struct 
     if (options->config == NULL && environment != NULL && environment[0] != '\0')
         return environment;
     return settings->client.socket;
+}
+
+/* What was said on the command line wins over the file, --socket over its client.connect. */
+static int choose_target(const struct bl_options *options, const struct bl_settings *settings,
+                         struct bl_client_target *target, struct bl_error_detail *detail)
+{
+    const struct bl_settings_client *client = &settings->client;
+
+    *target = (struct bl_client_target){.path = choose_socket(options, settings)};
+    if (options->socket != NULL || (options->connect == NULL && client->connect[0] == '\0'))
+        return BL_OK;
+    target->connect = options->connect != NULL ? options->connect : client->connect;
+    target->certificate_file = options->certificate_file != NULL ? options->certificate_file : client->certificate_file;
+    target->key_file = options->key_file != NULL ? options->key_file : client->key_file;
+    target->ca_file = options->ca_file != NULL ? options->ca_file : client->ca_file;
+    if (target->certificate_file[0] != '\0' && target->key_file[0] != '\0' && target->ca_file[0] != '\0')
+        return BL_OK;
+    return bl_error_set(detail, BL_EINVAL, "--connect: expected --cert, --key and --ca with it");
 }
 
 enum bl_exit bl_session_open(struct bl_session *session, const struct bl_options *options)
@@ -68,11 +86,15 @@ enum bl_exit bl_session_open(struct bl_session *session, const struct bl_options
     } else if (name_session(session, &detail) != BL_OK) {
         code = bl_session_fail(options, BL_EXIT_UNAVAILABLE, detail.text);
     } else {
-        int error = bl_client_open(&session->client, choose_socket(options, settings), &detail);
+        struct bl_client_target target;
+        int error = choose_target(options, settings, &target, &detail);
 
-        /* What is refused before a connection is made is the path itself. */
+        if (error == BL_OK)
+            error = bl_client_open(&session->client, &target, &detail);
+        /* What is refused before a connection is made is what was said of it: a path, a file. */
         if (error != BL_OK)
-            code = bl_session_fail(options, error == BL_EINVAL ? BL_EXIT_USAGE : BL_EXIT_UNAVAILABLE, detail.text);
+            code = bl_session_fail(
+                options, error == BL_ECLOSED || error == BL_ENOMEM ? BL_EXIT_UNAVAILABLE : BL_EXIT_USAGE, detail.text);
         session->deadline_ms = options->deadline_ms != 0 ? options->deadline_ms : settings->client.deadline_ms;
     }
     free(settings);

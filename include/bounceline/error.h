@@ -23,7 +23,8 @@
     X(BL_EPERM, -12, "not permitted") \
     X(BL_ECONFLICT, -13, "conflicts with what is there") \
     X(BL_ECLOSED, -14, "the other side is gone") \
-    X(BL_ETOOBIG, -15, "larger than the limit")
+    X(BL_ETOOBIG, -15, "larger than the limit") \
+    X(BL_EAUTH, -16, "not known who it is")
 
 enum bl_error {
     BL_OK = 0,

@@ -93,6 +93,47 @@ static int check_socket(const char *text, struct bl_error_detail *detail)
     return check_path(text, detail);
 }
 
+/* The last colon parts host and port; an IPv6 address stands in brackets. */
+static int check_host_port(const char *text, struct bl_error_detail *detail)
+{
+    const char *colon = strrchr(text, ':');
+    size_t n_digits = colon == NULL ? 0 : strspn(colon + 1, "0123456789");
+    unsigned long port =
+        n_digits >= 1 && n_digits <= 5 && colon[1 + n_digits] == '\0' ? strtoul(colon + 1, NULL, 10) : 0;
+    size_t length = colon == NULL ? 0 : (size_t)(colon - text);
+    bool good = length > 0 && port >= 1 && port <= 65535;
+
+    if (good && text[0] == '[')
+        good = length > 2 && text[length - 1] == ']' && strspn(text + 1, "0123456789abcdefABCDEF:.") == length - 2;
+    else if (good)
+        good = strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-.") == length;
+    if (good)
+        return BL_OK;
+    return bl_error_set(detail, BL_EINVAL, "found '%.60s', expected HOST:PORT, such as 192.0.2.1:5025 or [::]:5025",
+                        text);
+}
+
+static int check_optional_host_port(const char *text, struct bl_error_detail *detail)
+{
+    return text[0] == '\0' ? BL_OK : check_host_port(text, detail);
+}
+
+/* As controlplane/certificates.c writes the names that it reads. */
+static int check_optional_san(const char *text, struct bl_error_detail *detail)
+{
+    bool dns = strncmp(text, "DNS:", 4) == 0;
+    bool good = (dns || strncmp(text, "URI:", 4) == 0) && text[4] != '\0';
+
+    for (const char *at = text + 4; good && *at != '\0'; at++)
+        good = *at > ' ' && *at <= '~' && !(dns && (*at == '*' || (*at >= 'A' && *at <= 'Z')));
+    if (good || text[0] == '\0')
+        return BL_OK;
+    return bl_error_set(detail, BL_EINVAL,
+                        "found '%.60s', expected a whole name of a certificate, such as DNS:feed1.example.net (lower "
+                        "case) or URI:spiffe://example.net/feed1",
+                        text);
+}
+
 /* EAL's own syntax; EAL reads it. This keeps spaces and further options out. */
 static int check_lcores(const char *text, struct bl_error_detail *detail)
 {
@@ -328,6 +369,7 @@ static const struct bl_config_key actor_keys[] = {
     {"uid", BL_CONFIG_INTEGER, PLACE_A(uid), .initial = "4294967295", .min = 0, .max = BL_SETTINGS_NO_UID},
     {"user", BL_CONFIG_TEXT, PLACE_A(user), .check = check_optional_name},
     {"group", BL_CONFIG_TEXT, PLACE_A(group), .check = check_optional_name},
+    {"san", BL_CONFIG_TEXT, PLACE_A(san), .check = check_optional_san, .reload = true},
     {"role", BL_CONFIG_ENUM, PLACE_A(role), .required = true, .choices = roles},
     {"source", BL_CONFIG_TEXT, PLACE_A(source), .check = check_optional_source_name},
     {"updates_per_s", BL_CONFIG_INTEGER, PLACE_A(updates_per_s), .initial = "0", .max = 1000000000},
@@ -399,13 +441,17 @@ static int check_actor(const void *elements, size_t index, const char **key, str
         return refuse_for(key, "source", detail, "found a source, expected none: only a feeder has one");
     if (strcmp(actor->source, BL_SETTINGS_OPERATOR) == 0)
         return refuse_for(key, "source", detail, "found 'operator', expected a feed's name: role admin speaks for it");
-    if ((actor->uid != BL_SETTINGS_NO_UID) + (actor->user[0] != '\0') + (actor->group[0] != '\0') != 1)
-        return refuse_for(key, "uid", detail, "expected exactly one of uid, user and group");
+    if ((actor->uid != BL_SETTINGS_NO_UID) + (actor->user[0] != '\0') + (actor->group[0] != '\0') +
+            (actor->san[0] != '\0') !=
+        1)
+        return refuse_for(key, "uid", detail, "expected exactly one of uid, user, group and san");
     for (size_t i = 0; i < index; i++) {
         if (strcmp(actors[i].name, actor->name) == 0)
             return refuse_for(key, "name", detail, "found the name of an actor above, expected one of its own");
         if (actors[i].uid == actor->uid && actor->uid != BL_SETTINGS_NO_UID)
             return refuse_for(key, "uid", detail, "found the uid of an actor above, expected one of its own");
+        if (strcmp(actors[i].san, actor->san) == 0 && actor->san[0] != '\0')
+            return refuse_for(key, "san", detail, "found the san of an actor above, expected one of its own");
     }
     return BL_OK;
 }
@@ -423,6 +469,22 @@ static int check_controlplane(const void *elements, size_t index, const char **k
         if (strcmp(path, controlplane->socket) == 0 || strcmp(path, controlplane->sync_socket) == 0)
             return refuse_for(key, "sockets", detail, "found the path of socket or sync_socket, expected another one");
     }
+    if (controlplane->tls_listen[0] != '\0' &&
+        (controlplane->tls_certificate_file[0] == '\0' || controlplane->tls_key_file[0] == '\0' ||
+         controlplane->tls_client_ca_file[0] == '\0'))
+        return refuse_for(key, "tls_listen", detail,
+                          "expected tls_certificate_file, tls_key_file and tls_client_ca_file with it");
+    return BL_OK;
+}
+
+static int check_client(const void *elements, size_t index, const char **key, struct bl_error_detail *detail)
+{
+    const struct bl_settings_client *client = elements;
+
+    (void)index;
+    if (client->connect[0] != '\0' &&
+        (client->certificate_file[0] == '\0' || client->key_file[0] == '\0' || client->ca_file[0] == '\0'))
+        return refuse_for(key, "connect", detail, "expected certificate_file, key_file and ca_file with it");
     return BL_OK;
 }
 
@@ -452,6 +514,12 @@ static const struct bl_config_key controlplane_keys[] = {
     {"sockets", BL_CONFIG_MAPPINGS, LIST(bl_settings_controlplane, sockets), .element = &socket_mapping},
     {"sync_socket", BL_CONFIG_TEXT, PLACE_C(sync_socket), .initial = "/run/bounceline/sync.sock",
      .check = check_socket},
+    {"tls_listen", BL_CONFIG_TEXT, PLACE_C(tls_listen), .check = check_optional_host_port},
+    {"tls_certificate_file", BL_CONFIG_TEXT, PLACE_C(tls_certificate_file), .check = check_optional_path,
+     .reload = true},
+    {"tls_key_file", BL_CONFIG_TEXT, PLACE_C(tls_key_file), .check = check_optional_path, .reload = true},
+    {"tls_client_ca_file", BL_CONFIG_TEXT, PLACE_C(tls_client_ca_file), .check = check_optional_path, .reload = true},
+    {"tls_crl_file", BL_CONFIG_TEXT, PLACE_C(tls_crl_file), .check = check_optional_path, .reload = true},
     {"data_directory", BL_CONFIG_TEXT, PLACE_C(data_directory), .initial = "/var/lib/bounceline", .check = check_path},
     {"user", BL_CONFIG_TEXT, PLACE_C(user), .check = check_optional_name},
     {"url", BL_CONFIG_TEXT, PLACE_C(url), .required = true, .check = check_url},
@@ -483,6 +551,11 @@ static const struct bl_config_key controlplane_keys[] = {
 static const struct bl_config_key client_keys[] = {
     {"socket", BL_CONFIG_TEXT, PLACE(bl_settings_client, socket), .initial = "/run/bounceline/control.sock",
      .check = check_socket, .reload = true},
+    {"connect", BL_CONFIG_TEXT, PLACE(bl_settings_client, connect), .check = check_optional_host_port, .reload = true},
+    {"certificate_file", BL_CONFIG_TEXT, PLACE(bl_settings_client, certificate_file), .check = check_optional_path,
+     .reload = true},
+    {"key_file", BL_CONFIG_TEXT, PLACE(bl_settings_client, key_file), .check = check_optional_path, .reload = true},
+    {"ca_file", BL_CONFIG_TEXT, PLACE(bl_settings_client, ca_file), .check = check_optional_path, .reload = true},
     {"deadline_ms", BL_CONFIG_DURATION, PLACE(bl_settings_client, deadline_ms), .initial = "5000", .min = 1,
      .max = 600000, .unit = BL_CONFIG_UNIT_MS, .reload = true},
 };
@@ -537,7 +610,7 @@ static const struct bl_config_section sections[] = {
     {"controlplane", BL_SETTINGS_CONTROLPLANE, offsetof(struct bl_settings, controlplane),
      MAPPING(bl_settings_controlplane, controlplane_keys, check_controlplane)},
     {"client", BL_SETTINGS_CLIENT, offsetof(struct bl_settings, client),
-     MAPPING(bl_settings_client, client_keys, NULL)},
+     MAPPING(bl_settings_client, client_keys, check_client)},
     {"portal", BL_SETTINGS_PORTAL, offsetof(struct bl_settings, portal),
      MAPPING(bl_settings_portal, portal_keys, check_portal)},
 };

@@ -93,12 +93,13 @@ struct bl_settings_source {
 /** Instead of a user id: none. */
 #define BL_SETTINGS_NO_UID UINT32_MAX
 
-/** Known by exactly one of uid, user and group. The limits: 0 is none. */
+/** Known by exactly one of uid, user, group and san. The limits: 0 is none. */
 struct bl_settings_actor {
     char name[64];
-    uint32_t uid;   /**< SO_PEERCRED; or BL_SETTINGS_NO_UID */
-    char user[64];  /**< name of a user, looked up at the start */
-    char group[64]; /**< name of a group: all its members, by SO_PEERCRED and SO_PEERGROUPS */
+    uint32_t uid;                   /**< SO_PEERCRED; or BL_SETTINGS_NO_UID */
+    char user[64];                  /**< name of a user, looked up at the start */
+    char group[64];                 /**< name of a group: all its members, by SO_PEERCRED and SO_PEERGROUPS */
+    char san[BL_SETTINGS_TEXT_MAX]; /**< a name of its certificate: DNS:..., lower case, or URI:... */
     enum bl_role role;
     char source[64]; /**< feeder: the source it speaks for */
     uint32_t updates_per_s;
@@ -121,7 +122,12 @@ struct bl_settings_controlplane {
     uint32_t socket_mode;              /**< octal in the file */
     struct bl_settings_socket sockets[BL_SETTINGS_SOCKETS_MAX];
     uint32_t n_sockets;
-    char sync_socket[BL_SETTINGS_TEXT_MAX]; /**< TableSync */
+    char tls_listen[BL_SETTINGS_TEXT_MAX]; /**< ListControl by TCP, ADDRESS:PORT; empty: not */
+    char tls_certificate_file[BL_SETTINGS_TEXT_MAX];
+    char tls_key_file[BL_SETTINGS_TEXT_MAX];
+    char tls_client_ca_file[BL_SETTINGS_TEXT_MAX];
+    char tls_crl_file[BL_SETTINGS_TEXT_MAX]; /**< empty: nothing is revoked */
+    char sync_socket[BL_SETTINGS_TEXT_MAX];  /**< TableSync */
     char data_directory[BL_SETTINGS_TEXT_MAX];
     char user[64];                  /**< runs as; empty: as started */
     char url[BL_CLASS_URL_MAX + 1]; /**< in the 550 line */
@@ -150,6 +156,10 @@ struct bl_settings_controlplane {
 /** Section `client`. */
 struct bl_settings_client {
     char socket[BL_SETTINGS_TEXT_MAX];
+    char connect[BL_SETTINGS_TEXT_MAX]; /**< HOST:PORT, by TLS instead of the socket; empty: not */
+    char certificate_file[BL_SETTINGS_TEXT_MAX];
+    char key_file[BL_SETTINGS_TEXT_MAX];
+    char ca_file[BL_SETTINGS_TEXT_MAX];
     uint32_t deadline_ms;
 };
 

@@ -268,7 +268,8 @@ static const struct {
      ":2: controlplane.url: found 'delist.example.org': expected http:// or https:// at its start"},
     {"client:\n  deadline_ms: 0\n", BL_ERANGE, ":2: client.deadline_ms: found '0', expected whole milliseconds"},
     {"client:\n  sockt: /a\n", BL_EINVAL,
-     ":2: client: found the unknown key 'sockt', expected one of socket, deadline_ms"},
+     ":2: client: found the unknown key 'sockt', expected one of socket, connect, certificate_file, key_file, "
+     "ca_file, deadline_ms"},
     {"portals:\n  a: 1\n", BL_EINVAL,
      ":1: found the unknown section 'portals', expected one of dataplane, controlplane"},
     {PORTAL "  ticket: required\n", BL_EINVAL, "portal.ticket_key_file: found nothing"},
