@@ -25,6 +25,7 @@ enum bl_authorize_method {
     BL_AUTHORIZE_HEALTH,
     BL_AUTHORIZE_HEALTH_WATCH,
     BL_AUTHORIZE_REFLECTION,
+    BL_AUTHORIZE_METHOD_COUNT,
 };
 
 struct bl_authorize;

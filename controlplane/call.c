@@ -140,6 +140,7 @@ void bl_call_finish(struct bl_call *call, grpc_status_code status, const char *t
     grpc_slice details = grpc_slice_from_copied_string(text);
     grpc_op op = {.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
 
+    call->status = (int)status;
     op.data.send_status_from_server.status = status;
     op.data.send_status_from_server.status_details = &details;
     start(call, &op, 1, &call->answered);
@@ -151,6 +152,7 @@ void bl_call_refuse(struct bl_call *call, grpc_status_code status, const char *t
     grpc_slice details = grpc_slice_from_copied_string(text);
     grpc_op ops[2] = {{.op = GRPC_OP_SEND_INITIAL_METADATA}, {.op = GRPC_OP_SEND_STATUS_FROM_SERVER}};
 
+    call->status = (int)status;
     ops[1].data.send_status_from_server.status = status;
     ops[1].data.send_status_from_server.status_details = &details;
     start(call, ops, 2, &call->answered);

@@ -50,6 +50,8 @@ struct bl_call {
     struct bl_call_tag answered;
     struct bl_call_tag closed;
     bool counted; /**< among the calls in flight */
+    bool known;   /**< `method` is set */
+    int status;   /**< grpc_status_code, as it was answered */
 
     enum bl_authorize_method method;
     int64_t arrived_ms;

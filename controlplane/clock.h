@@ -1,5 +1,5 @@
 /** @file clock.h
- * The control plane's two clocks, in milliseconds. Threads: any. */
+ * The control plane's two clocks. Threads: any. */
 #ifndef BL_CLOCK_H
 #define BL_CLOCK_H
 
@@ -13,6 +13,15 @@ static inline int64_t bl_clock_monotonic_ms(void)
 
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/** For latencies. */
+static inline int64_t bl_clock_monotonic_us(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 /** For what records say. */

@@ -56,8 +56,9 @@ struct bl_ingest {
     grpc_server *server;
     grpc_server_credentials *credentials;
     pthread_t threads[THREADS];
-    _Atomic unsigned n_calls; /* in flight; relaxed: a limit */
-    atomic_bool stopping;     /* relaxed: waits need not begin */
+    _Atomic unsigned n_calls;                                                    /* in flight; relaxed: a limit */
+    atomic_bool stopping;                                                        /* relaxed: waits need not begin */
+    _Atomic uint64_t n_ended[BL_AUTHORIZE_METHOD_COUNT + 1][BL_INGEST_STATUSES]; /* relaxed: counters */
 
     pthread_mutex_t lock;   /* of the next */
     pthread_cond_t is_shut; /* or a stream's thread ended */
@@ -183,7 +184,8 @@ static void handle_arrival(struct bl_ingest *ingest, struct bl_call *call)
         return;
     }
     error = identify(ingest, call, &detail);
-    if (error == BL_OK && !find_method(&call->details.method, &call->method)) {
+    call->known = find_method(&call->details.method, &call->method);
+    if (error == BL_OK && !call->known) {
         bl_call_refuse(call, GRPC_STATUS_UNIMPLEMENTED, "this control plane does not have this method");
         return;
     }
@@ -491,6 +493,14 @@ static void handle_closed(struct bl_ingest *ingest, struct bl_call *call)
         wait_done(&call->wait, &nothing);
 }
 
+static void count_ended(struct bl_ingest *ingest, const struct bl_call *call)
+{
+    int status = call->status >= 0 && call->status < BL_INGEST_STATUSES ? call->status : GRPC_STATUS_UNKNOWN;
+
+    (void)atomic_fetch_add_explicit(&ingest->n_ended[call->known ? call->method : BL_AUTHORIZE_METHOD_COUNT][status], 1,
+                                    memory_order_relaxed);
+}
+
 /* Every event carries one reference to its call, which ends here. */
 static void handle_event(struct bl_ingest *ingest, const struct bl_call_tag *tag, bool success)
 {
@@ -524,6 +534,7 @@ static void handle_event(struct bl_ingest *ingest, const struct bl_call_tag *tag
         break;
     case BL_CALL_ANSWERED:
         close_call(ingest, call);
+        count_ended(ingest, call);
         if (call->counted)
             (void)atomic_fetch_sub_explicit(&ingest->n_calls, 1, memory_order_relaxed);
         break;
@@ -729,6 +740,14 @@ void bl_ingest_stop(struct bl_ingest *ingest, int patience_ms)
     grpc_completion_queue_shutdown(ingest->queue);
     for (int i = 0; i < THREADS; i++)
         (void)pthread_join(ingest->threads[i], NULL);
+}
+
+void bl_ingest_count(const struct bl_ingest *ingest, struct bl_ingest_counts *counts)
+{
+    for (int method = 0; method <= BL_AUTHORIZE_METHOD_COUNT; method++)
+        for (int status = 0; status < BL_INGEST_STATUSES; status++)
+            counts->n_calls[method][status] =
+                atomic_load_explicit(&ingest->n_ended[method][status], memory_order_relaxed);
 }
 
 void bl_ingest_free(struct bl_ingest *ingest)

@@ -20,7 +20,13 @@
 #include "controlplane/tls.h"
 #include "controlplane/writer.h"
 
-enum { BL_INGEST_CALLS_MAX = 512 };
+enum { BL_INGEST_CALLS_MAX = 512, BL_INGEST_STATUSES = 17 };
+
+/** Calls that have ended, by method (the last: one that there is not, or that was refused before it was looked at) and
+ * grpc_status_code. */
+struct bl_ingest_counts {
+    uint64_t n_calls[BL_AUTHORIZE_METHOD_COUNT + 1][BL_INGEST_STATUSES];
+};
 
 struct bl_ingest;
 
@@ -49,6 +55,9 @@ void bl_ingest_serve(struct bl_ingest *ingest, int descriptor);
 /** Takes no new calls, waits up to @p patience_ms for those in flight (what waits for data planes is answered at once
  * as it stands), then cancels the rest. Afterwards no thread is in here and the writer gets nothing more. */
 void bl_ingest_stop(struct bl_ingest *ingest, int patience_ms);
+
+/** Threads: any. */
+void bl_ingest_count(const struct bl_ingest *ingest, struct bl_ingest_counts *counts);
 
 void bl_ingest_free(struct bl_ingest *ingest);
 

@@ -28,6 +28,7 @@
 #include "controlplane/clock.h"
 #include "controlplane/ingest.h"
 #include "controlplane/listen.h"
+#include "controlplane/metrics_server.h"
 #include "controlplane/notice.h"
 #include "controlplane/sync_server.h"
 #include "controlplane/tls.h"
@@ -89,6 +90,7 @@ struct program {
     struct bl_writer *writer;
     struct bl_ingest *ingest;
     struct bl_sync_server *sync_server;
+    struct bl_metrics_server *metrics_server;   /* NULL: there is none */
     int listening[1 + BL_SETTINGS_SOCKETS_MAX]; /* socket, then sockets */
     uint32_t n_listening;                       /* of sockets */
     int sync_listening;
@@ -201,6 +203,11 @@ static int start_threads(struct program *program, struct bl_error_detail *detail
                                                            program->rejects, program->peers, program->authorize,
                                                            program->limits, program->tls},
                                  detail);
+    if (error == BL_OK && program->settings.controlplane.metrics[0] != '\0')
+        error = bl_metrics_server_create(&program->metrics_server,
+                                         &(struct bl_metrics_parts){&program->store, program->writer, program->publish,
+                                                                    program->limits, program->ingest},
+                                         detail);
     if (error == BL_OK || detail->text[0] != '\0')
         return error;
     return bl_error_set(detail, error, "can't start: %s", bl_error_text(error));
@@ -332,6 +339,7 @@ static void stop(struct program *program)
     bl_listen_close(program->listening[0], settings->socket);
     for (uint32_t i = 0; i < program->n_listening; i++)
         bl_listen_close(program->listening[1 + i], settings->sockets[i].path);
+    bl_metrics_server_free(program->metrics_server);
     bl_ingest_stop(program->ingest, PATIENCE_MS);
     bl_writer_free(program->writer);
     bl_sync_server_free(program->sync_server);

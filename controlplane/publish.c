@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "controlplane/clock.h"
 #include "controlplane/ring.h"
 
 /* connected, enforces, acknowledged and heard_ms change under the lock; only the sync thread changes them. */
@@ -20,6 +21,12 @@ struct bl_publish_plane {
     uint64_t acknowledged;
     int64_t heard_ms; /* its hello or last report */
     struct bl_codec_dataplane status;
+};
+
+/* A commit that is not enforced yet. */
+struct timed {
+    uint64_t serial;
+    int64_t since_us;
 };
 
 /* serial and digest are the head: what the ring leads to, and what a data plane in step has. */
@@ -32,6 +39,11 @@ struct bl_publish {
     struct bl_ring *ring;
     struct bl_publish_wait *waits;
     struct bl_publish_plane planes[BL_PUBLISH_PLANES_MAX];
+    struct timed timed[BL_PUBLISH_TIMED_MAX]; /* a ring, in the order of serials */
+    size_t timed_first;
+    size_t n_timed;
+    uint64_t n_unmeasured;
+    struct bl_latency latency; /* added to under the lock */
 };
 
 /* The ring starts empty: who comes back from before a restart gets a snapshot, unless it is at the head already. */
@@ -96,24 +108,6 @@ void bl_publish_wake_clear(struct bl_publish *publish)
         return;
 }
 
-void bl_publish_commit(struct bl_publish *publish, const struct bl_list_state *state, uint64_t from_serial,
-                       const struct bl_list_changes *changes)
-{
-    struct bl_frames *delta = NULL;
-    int error = bl_frames_create_delta(&delta, state, from_serial, changes);
-
-    (void)pthread_mutex_lock(&publish->lock);
-    publish->serial = bl_list_state_serial(state);
-    publish->digest = bl_list_state_digest(state);
-    /* A gap would be worse than nothing: without this delta the ones before it lead nowhere. */
-    if (error == BL_OK)
-        bl_ring_push(publish->ring, delta);
-    else
-        bl_ring_clear(publish->ring);
-    (void)pthread_mutex_unlock(&publish->lock);
-    bl_publish_wake(publish);
-}
-
 /* How far the connected data planes are. Under the lock. */
 static uint64_t count_reached(const struct bl_publish *publish, uint64_t serial, struct bl_codec_reached *reached)
 {
@@ -131,6 +125,58 @@ static uint64_t count_reached(const struct bl_publish *publish, uint64_t serial,
     }
     reached->enforced = reached->n_connected != 0 && reached->n_enforced == reached->n_connected;
     return reached->n_connected == 0 ? 0 : lowest;
+}
+
+/* The head was committed. Under the lock. */
+static void begin_timing(struct bl_publish *publish, int64_t since_us)
+{
+    struct bl_codec_reached reached;
+
+    (void)count_reached(publish, publish->serial, &reached);
+    if (reached.n_connected == 0 || publish->n_timed == BL_PUBLISH_TIMED_MAX) {
+        publish->n_unmeasured++;
+        return;
+    }
+    publish->timed[(publish->timed_first + publish->n_timed++) % BL_PUBLISH_TIMED_MAX] =
+        (struct timed){publish->serial, since_us};
+}
+
+/* Somebody acknowledged: what is enforced now? Under the lock. */
+static void end_timing(struct bl_publish *publish)
+{
+    int64_t now_us = bl_clock_monotonic_us();
+    struct bl_codec_reached reached;
+
+    while (publish->n_timed != 0) {
+        const struct timed *timed = &publish->timed[publish->timed_first];
+
+        (void)count_reached(publish, timed->serial, &reached);
+        if (!reached.enforced)
+            return;
+        bl_latency_add(&publish->latency, now_us - timed->since_us);
+        publish->timed_first = (publish->timed_first + 1) % BL_PUBLISH_TIMED_MAX;
+        publish->n_timed--;
+    }
+}
+
+void bl_publish_commit(struct bl_publish *publish, const struct bl_list_state *state, uint64_t from_serial,
+                       int64_t since_us, const struct bl_list_changes *changes)
+{
+    struct bl_frames *delta = NULL;
+    int error = bl_frames_create_delta(&delta, state, from_serial, changes);
+
+    (void)pthread_mutex_lock(&publish->lock);
+    publish->serial = bl_list_state_serial(state);
+    publish->digest = bl_list_state_digest(state);
+    /* A gap would be worse than nothing: without this delta the ones before it lead nowhere. */
+    if (error == BL_OK)
+        bl_ring_push(publish->ring, delta);
+    else
+        bl_ring_clear(publish->ring);
+    if (since_us != 0)
+        begin_timing(publish, since_us);
+    (void)pthread_mutex_unlock(&publish->lock);
+    bl_publish_wake(publish);
 }
 
 /* Takes those out of the list that can be answered: enforced, nobody to wait for, or too late. @return them. */
@@ -364,6 +410,7 @@ void bl_publish_acknowledge(struct bl_publish *publish, struct bl_publish_plane 
     (void)pthread_mutex_lock(&publish->lock);
     plane->enforces = true;
     plane->acknowledged = serial;
+    end_timing(publish);
     (void)pthread_mutex_unlock(&publish->lock);
     settle(publish);
 }
@@ -393,4 +440,12 @@ void bl_publish_count_resync(struct bl_publish *publish, struct bl_publish_plane
     plane->status.n_resyncs++;
     plane->status.n_digest_mismatches += digest_mismatch;
     (void)pthread_mutex_unlock(&publish->lock);
+}
+
+const struct bl_latency *bl_publish_latency(struct bl_publish *publish, uint64_t *n_unmeasured)
+{
+    (void)pthread_mutex_lock(&publish->lock);
+    *n_unmeasured = publish->n_unmeasured;
+    (void)pthread_mutex_unlock(&publish->lock);
+    return &publish->latency;
 }

@@ -13,11 +13,13 @@
 #include "controlplane/codec_client.h"
 #include "controlplane/codec_sync.h"
 #include "controlplane/frames.h"
+#include "controlplane/latency.h"
 
 enum {
     BL_PUBLISH_RING_BYTES = 64 << 20,
     BL_PUBLISH_PLANES_MAX = 64,
-    BL_PUBLISH_STALE_MS = 5000, /**< without a report: as good as gone */
+    BL_PUBLISH_TIMED_MAX = 4096, /**< commits whose latency is being measured */
+    BL_PUBLISH_STALE_MS = 5000,  /**< without a report: as good as gone */
 };
 
 struct bl_publish;
@@ -30,9 +32,10 @@ int bl_publish_create(struct bl_publish **out, uint64_t epoch, uint64_t serial, 
 void bl_publish_free(struct bl_publish *publish);
 
 /** The state was committed; called under its write lock, so that a snapshot (taken under its read lock) and the ring
- * never disagree. Cannot fail: without memory for the delta, data planes get a snapshot. Threads: writer only. */
+ * never disagree. @p since_us: when the oldest batch in it was submitted (monotonic), for the latency; 0: it is not
+ * measured. Cannot fail: without memory for the delta, data planes get a snapshot. Threads: writer only. */
 void bl_publish_commit(struct bl_publish *publish, const struct bl_list_state *state, uint64_t from_serial,
-                       const struct bl_list_changes *changes);
+                       int64_t since_us, const struct bl_list_changes *changes);
 
 /** A call that waits. Owned by the caller until done, which is called exactly once, perhaps before add returns. */
 struct bl_publish_wait {
@@ -71,6 +74,10 @@ int bl_publish_fetch(struct bl_publish *publish, uint64_t serial, struct bl_fram
 
 /** The digest at @p serial. @return 0 or BL_ENOENT: not known any more. */
 int bl_publish_find_digest(struct bl_publish *publish, uint64_t serial, struct bl_digest *digest);
+
+/** From the submit of a commit's oldest batch until every connected data plane had acknowledged it. Of commits that found
+ * a data plane connected; *n_unmeasured is of all others, and of those that are too many to wait for at a time. */
+const struct bl_latency *bl_publish_latency(struct bl_publish *publish, uint64_t *n_unmeasured);
 
 uint64_t bl_publish_epoch(const struct bl_publish *publish);
 

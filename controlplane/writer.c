@@ -30,13 +30,17 @@ struct bl_writer {
     pthread_t thread;
     _Atomic(const char *) fault; /* relaxed: a text for people */
 
-    pthread_mutex_t lock; /* of the queue and of stop */
+    pthread_mutex_t lock; /* of the next, up to the counts */
     pthread_cond_t wake;
     bool stop;
     struct queue small;
     struct queue bulk;
     bool bulks_turn;
     size_t n_queued_bytes;
+    size_t n_queued;
+    struct bl_writer_counts counts; /* but for what is queued */
+
+    struct bl_latency latency; /* the writer thread adds */
 
     /* Of the writer thread alone: the group in the making. */
     struct bl_writer_job **jobs;
@@ -113,6 +117,18 @@ static int encode_record(struct bl_writer *writer, const struct bl_writer_job *j
     return bl_codec_log_encode_record(&record, out);
 }
 
+/* What is to be counted once it is certain. Of a bulk the first refused items are here, and all of a held batch are. */
+static void note_outcomes(struct bl_writer_job *job, const struct bl_batch_result *result)
+{
+    job->held = false;
+    memset(job->n_outcomes, 0, sizeof(job->n_outcomes));
+    if (job->request.batch.dry_run)
+        return;
+    memcpy(job->n_outcomes, result->n_outcomes, sizeof(job->n_outcomes));
+    for (size_t i = 0; i < result->n_items && !job->held; i++)
+        job->held = result->items[i].refusal == BL_REFUSAL_HELD_FOR_FORCE;
+}
+
 /* Decides one batch on the locked state, as the next serial after @serial. @return true when it has a record. */
 static bool decide(struct bl_writer *writer, struct bl_writer_job *job, uint64_t serial, int64_t now_ms,
                    struct bl_codec_bytes *record)
@@ -135,6 +151,7 @@ static bool decide(struct bl_writer *writer, struct bl_writer_job *job, uint64_t
         result.epoch = bl_log_epoch(writer->store->log);
         result.serial = effects.n_groups != 0 ? serial + 1 : 0;
         job->serial = effects.n_groups != 0 ? serial + 1 : serial;
+        note_outcomes(job, &result);
         error = bl_codec_client_encode_answer(batch, &result, &job->answer);
         if (error == BL_OK && effects.n_groups != 0)
             error = encode_record(writer, job, &effects, now_ms, record);
@@ -159,8 +176,9 @@ static void set_fault(struct bl_writer *writer, const char *fault)
 }
 
 /* Makes @n records durable, and what they say visible. The state is locked and has them applied.
- * @return 0, or BL_EFULL with all of it taken back to @mark. */
-static int append(struct bl_writer *writer, size_t n, size_t mark)
+ * @return 0, or BL_EFULL with all of it taken back to @mark. @since_us: when the
+ * oldest of it was submitted; 0: it was not. */
+static int append(struct bl_writer *writer, size_t n, size_t mark, int64_t since_us)
 {
     struct bl_error_detail detail = {""};
     struct bl_list_changes changes;
@@ -180,7 +198,7 @@ static int append(struct bl_writer *writer, size_t n, size_t mark)
         give_up("log", &detail, error);
     /* From here on it is true: readers get in when the caller unlocks, data planes are told right away. */
     bl_list_state_commit(writer->store->state, from_serial + n, &changes);
-    bl_publish_commit(writer->publish, writer->store->state, from_serial, &changes);
+    bl_publish_commit(writer->publish, writer->store->state, from_serial, since_us, &changes);
     bl_store_move_head(writer->store, from_serial + n);
     return BL_OK;
 }
@@ -217,6 +235,7 @@ static int decide_group(struct bl_writer *writer)
 {
     int64_t now_ms = bl_clock_wall_ms();
     size_t n_records = 0;
+    int64_t since_us = INT64_MAX;
     uint64_t serial;
     size_t mark;
     int error = BL_OK;
@@ -230,15 +249,38 @@ static int decide_group(struct bl_writer *writer)
             continue;
         if (!decide(writer, writer->jobs[i], serial, now_ms, &writer->records[i]))
             continue;
+        if (writer->jobs[i]->submitted_us < since_us)
+            since_us = writer->jobs[i]->submitted_us;
         /* Only a batch that has a record uses up a serial. */
         writer->blobs[n_records++] = (struct bl_log_blob){++serial, writer->records[i].data, writer->records[i].length};
     }
     if (n_records != 0)
-        error = append(writer, n_records, mark);
+        error = append(writer, n_records, mark, since_us);
     else
         bl_list_state_rollback(writer->store->state, mark);
     (void)pthread_rwlock_unlock(&writer->store->lock);
     return error;
+}
+
+/* Before the answer: who has it and then looks finds it counted. */
+static void count(struct bl_writer *writer, const struct bl_writer_job *job)
+{
+    (void)pthread_mutex_lock(&writer->lock);
+    writer->counts.n_failed += job->error != BL_OK;
+    if (job->error == BL_OK && !job->repeated) {
+        for (int i = 0; i < BL_OUTCOME_COUNT; i++)
+            writer->counts.n_outcomes[i] += job->n_outcomes[i];
+        writer->counts.n_held += job->held;
+    }
+    (void)pthread_mutex_unlock(&writer->lock);
+    if (job->error == BL_OK)
+        bl_latency_add(&writer->latency, bl_clock_monotonic_us() - job->submitted_us);
+}
+
+static void finish(struct bl_writer *writer, struct bl_writer_job *job)
+{
+    count(writer, job);
+    job->done(job);
 }
 
 /* The group is decided, one way or the other. */
@@ -250,7 +292,7 @@ static void answer_group(struct bl_writer *writer, int error)
         if (error == BL_OK && writer->records[i].length != 0)
             remember_answer(writer, writer->jobs[i]);
         bl_codec_bytes_fini(&writer->records[i]);
-        writer->jobs[i]->done(writer->jobs[i]);
+        finish(writer, writer->jobs[i]);
     }
 }
 
@@ -281,7 +323,7 @@ static void keep_delists(struct bl_writer *writer)
         }
         if (job->error == BL_OK && !job->repeated)
             fail(job, BL_EFULL, DISK_FULL);
-        job->done(job);
+        finish(writer, job);
     }
     writer->n_jobs = n_kept;
 }
@@ -373,6 +415,7 @@ static void take_jobs(struct bl_writer *writer, struct queue *queue, size_t n_jo
         if (queue->first == NULL)
             queue->last = NULL;
         writer->n_queued_bytes -= job->request_bytes;
+        writer->n_queued--;
         n_bytes += job->request_bytes;
         n_items += bl_batch_n_items(&job->request.batch);
         writer->jobs[writer->n_jobs++] = job;
@@ -430,7 +473,7 @@ static size_t expire_locked(struct bl_writer *writer, int64_t now_ms)
         error = apply_record(writer, &blob, record.serial);
     if (error == BL_OK) {
         writer->blobs[0] = (struct bl_log_blob){record.serial, blob.data, blob.length};
-        error = append(writer, 1, mark);
+        error = append(writer, 1, mark, 0);
     } else {
         bl_list_state_rollback(writer->store->state, mark);
         bl_notice_write("expiry: %s; tried again", bl_error_text(error));
@@ -547,6 +590,7 @@ int bl_writer_submit(struct bl_writer *writer, struct bl_writer_job *job)
     int error = BL_OK;
 
     job->next = NULL;
+    job->submitted_us = bl_clock_monotonic_us();
     (void)pthread_mutex_lock(&writer->lock);
     if (writer->n_queued_bytes + job->request_bytes > BL_WRITER_QUEUE_BYTES) {
         error = BL_EFULL;
@@ -557,6 +601,7 @@ int bl_writer_submit(struct bl_writer *writer, struct bl_writer_job *job)
             queue->last->next = job;
         queue->last = job;
         writer->n_queued_bytes += job->request_bytes;
+        writer->n_queued++;
         /* One writer waits here, so one is woken. */
         (void)pthread_cond_signal(&writer->wake);
     }
@@ -567,4 +612,18 @@ int bl_writer_submit(struct bl_writer *writer, struct bl_writer_job *job)
 const char *bl_writer_fault(const struct bl_writer *writer)
 {
     return atomic_load_explicit(&writer->fault, memory_order_relaxed);
+}
+
+void bl_writer_count(struct bl_writer *writer, struct bl_writer_counts *counts)
+{
+    (void)pthread_mutex_lock(&writer->lock);
+    *counts = writer->counts;
+    counts->n_queued = writer->n_queued;
+    counts->n_queued_bytes = writer->n_queued_bytes;
+    (void)pthread_mutex_unlock(&writer->lock);
+}
+
+const struct bl_latency *bl_writer_latency(const struct bl_writer *writer)
+{
+    return &writer->latency;
 }

@@ -17,6 +17,7 @@
 #define BL_WRITER_H
 
 #include "controlplane/codec_client.h"
+#include "controlplane/latency.h"
 #include "controlplane/publish.h"
 #include "controlplane/store.h"
 
@@ -44,9 +45,12 @@ struct bl_writer_job {
     struct bl_error_detail detail; /**< of the error */
     struct bl_codec_bytes answer;  /**< encoded, as the log has it; owned by the submitter */
     bool repeated;
+    uint64_t n_outcomes[BL_OUTCOME_COUNT]; /**< zero where nothing was decided, or only tried (dry_run) */
+    bool held;                             /**< until somebody says force */
     uint64_t serial; /**< that is to be enforced: the batch's, or the list's when nothing was recorded */
 
-    struct bl_writer_job *next; /**< writer.c's */
+    int64_t submitted_us; /**< writer.c's, as the next */
+    struct bl_writer_job *next;
 };
 
 /** Starts the thread. @return 0, BL_ENOMEM or BL_EIO. */
@@ -63,5 +67,20 @@ int bl_writer_submit(struct bl_writer *writer, struct bl_writer_job *job);
 
 /** Why writes are refused now; "" when they are not. A static string. Threads: any. */
 const char *bl_writer_fault(const struct bl_writer *writer);
+
+/** What became of everything since the start, and what waits. */
+struct bl_writer_counts {
+    uint64_t n_outcomes[BL_OUTCOME_COUNT]; /**< updates; a retry that gets its first answer is not counted again */
+    uint64_t n_held;                       /**< batches that were held for force */
+    uint64_t n_failed;                     /**< batches that got an error instead of an answer */
+    uint64_t n_queued;                     /**< batches that wait now */
+    uint64_t n_queued_bytes;
+};
+
+/** Threads: any. */
+void bl_writer_count(struct bl_writer *writer, struct bl_writer_counts *counts);
+
+/** From submit to done, of batches that were answered. Threads: any. */
+const struct bl_latency *bl_writer_latency(const struct bl_writer *writer);
 
 #endif

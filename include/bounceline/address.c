@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -253,4 +254,30 @@ void bl_address_from_ip6(struct bl_ip6 ip6, uint8_t bytes[16])
         bytes[i] = (uint8_t)(ip6.hi >> (56 - 8 * i));
         bytes[8 + i] = (uint8_t)(ip6.lo >> (56 - 8 * i));
     }
+}
+
+/* The port is what stands behind the last colon; an IPv6 address has brackets, so that it is no guess which that is. */
+int bl_address_parse_endpoint(const char *text, struct bl_address *address, uint16_t *port,
+                              struct bl_error_detail *detail)
+{
+    const char *colon = strrchr(text, ':');
+    size_t length = colon == NULL ? 0 : (size_t)(colon - text);
+    bool bracketed = length > 2 && text[0] == '[' && text[length - 1] == ']';
+    char host[BL_ADDRESS_TEXT_MAX] = "";
+    struct bl_address found;
+    unsigned long number = 0;
+
+    if (bracketed)
+        length -= 2;
+    if (colon != NULL && length < sizeof(host) && strlen(colon + 1) <= 5 && colon[1] != '0' &&
+        colon[1 + strspn(colon + 1, "0123456789")] == '\0') {
+        memcpy(host, text + bracketed, length);
+        number = strtoul(colon + 1, NULL, 10);
+    }
+    if (number == 0 || number > UINT16_MAX || bl_address_parse(host, &found, NULL) != BL_OK ||
+        bracketed != (strchr(host, ':') != NULL))
+        return bl_error_set(detail, BL_EINVAL, "found '%.60s', expected ADDRESS:PORT, such as 127.0.0.1:9117", text);
+    *address = found;
+    *port = (uint16_t)number;
+    return BL_OK;
 }

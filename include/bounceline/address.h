@@ -46,6 +46,11 @@ int bl_address_parse(const char *text, struct bl_address *out, struct bl_error_d
  * @return 0 or BL_EINVAL / BL_ERANGE; @p out is written only on success. */
 int bl_address_parse_prefix(const char *text, uint8_t ipv6_unit, struct bl_prefix *out, struct bl_error_detail *detail);
 
+/** Reads "192.0.2.1:9117" or "[2001:db8::1]:9117", a port of 1..65535 without leading zeros. @return 0 or BL_EINVAL; the
+ * outputs are written only on success. */
+int bl_address_parse_endpoint(const char *text, struct bl_address *address, uint16_t *port,
+                              struct bl_error_detail *detail);
+
 /** Writes the shortest text of RFC 5952; nothing for one of BL_FAMILY_NONE. @p out takes BL_ADDRESS_TEXT_MAX bytes. @return @p out. */
 char *bl_address_format(const struct bl_address *address, char *out);
 

@@ -134,6 +134,14 @@ static int check_optional_san(const char *text, struct bl_error_detail *detail)
                         text);
 }
 
+static int check_optional_endpoint(const char *text, struct bl_error_detail *detail)
+{
+    struct bl_address address;
+    uint16_t port;
+
+    return text[0] == '\0' ? BL_OK : bl_address_parse_endpoint(text, &address, &port, detail);
+}
+
 /* EAL's own syntax; EAL reads it. This keeps spaces and further options out. */
 static int check_lcores(const char *text, struct bl_error_detail *detail)
 {
@@ -545,6 +553,7 @@ static const struct bl_config_key controlplane_keys[] = {
     {"rejects_file", BL_CONFIG_TEXT, PLACE_C(rejects_file), .check = check_optional_path},
     {"rejects_file_mb", BL_CONFIG_INTEGER, PLACE_C(rejects_file_mb), .initial = "64", .min = 1, .max = 1048576},
     {"rejects_files", BL_CONFIG_INTEGER, PLACE_C(rejects_files), .initial = "8", .min = 1, .max = 100},
+    {"metrics", BL_CONFIG_TEXT, PLACE_C(metrics), .check = check_optional_endpoint},
 };
 
 /* The command line reads the file at each run. */

@@ -151,6 +151,7 @@ struct bl_settings_controlplane {
     char rejects_file[BL_SETTINGS_TEXT_MAX]; /**< JSON lines; empty: none */
     uint32_t rejects_file_mb;
     uint32_t rejects_files; /**< the one that is written, and older ones */
+    char metrics[64];       /**< address:port of the page for Prometheus; empty: none */
 };
 
 /** Section `client`. */
