@@ -40,7 +40,7 @@ static bool same_group(const struct bl_effect_group *a, const struct bl_effect_g
                       x->expires_at_ms == y->expires_at_ms && x->suppress_until_ms == y->suppress_until_ms &&
                       x->code == y->code && x->action == y->action && x->self_service == y->self_service &&
                       same_text(x->source, y->source) && same_text(x->reason, y->reason) && same_text(x->url, y->url) &&
-                      same_text(x->actor, y->actor));
+                      same_text(x->actor, y->actor) && same_text(x->self_delists, y->self_delists));
 }
 
 /* Walks the prefixes of all groups. */
@@ -114,6 +114,7 @@ static void fill_attributes(const struct bl_effect_group *in, bool snapshot, Bou
     out->expires_at_ms = attributes->expires_at_ms;
     out->suppress_until_ms = attributes->suppress_until_ms;
     out->url = borrow(attributes->url);
+    out->self_delists = borrow(attributes->self_delists);
     if (snapshot) {
         out->actor = borrow(attributes->actor);
         out->serial = attributes->serial;
@@ -260,6 +261,7 @@ static int take_group(const Bounceline__V1__EffectGroup *in, struct bl_prefix *p
                        .observed_at_ms = in->observed_at_ms,
                        .expires_at_ms = in->expires_at_ms,
                        .suppress_until_ms = in->suppress_until_ms,
+                       .self_delists = in->self_delists,
                        .code = (uint16_t)in->code,
                        .action = (uint8_t)in->action,
                        .self_service = in->self_service != 0},

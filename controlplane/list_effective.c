@@ -52,8 +52,8 @@ static void take_node(struct run *run, uint32_t number, struct cover *cover)
             continue;
         if (cell->kind == BL_EFFECT_EXEMPT)
             cover->exempt = true;
-        else if (cell->kind == BL_EFFECT_DELIST && cell->of.suppress_until_ms > cover->suppress_until_ms)
-            cover->suppress_until_ms = cell->of.suppress_until_ms;
+        else if (cell->kind == BL_EFFECT_DELIST && bl_list_layer_suppress_until(cell) > cover->suppress_until_ms)
+            cover->suppress_until_ms = bl_list_layer_suppress_until(cell);
         else if (cell->kind == BL_EFFECT_LIST && cell->is_operator)
             cover->operator_class = cell->class_id;
         else if (cell->kind == BL_EFFECT_LIST)

@@ -72,13 +72,16 @@ int bl_list_layer_fill(struct bl_list_layers *layers, enum bl_effect_kind kind,
         .observed_at_ms = kind == BL_EFFECT_EXEMPT ? 0 : attributes->observed_at_ms,
         .expires_at_ms = attributes->expires_at_ms,
     };
-    if (kind == BL_EFFECT_DELIST)
-        cell->of.suppress_until_ms = attributes->suppress_until_ms;
     error = bl_list_text_hold(&layers->texts, attributes->reason, &cell->reason);
-    if (error != BL_OK || kind != BL_EFFECT_LIST)
+    if (error != BL_OK || kind == BL_EFFECT_EXEMPT)
         return error;
-    cell->is_operator = strcmp(attributes->source, BL_RECORD_OPERATOR) == 0;
-    error = hold_source(layers, attributes->source, &cell->of.source);
+    if (kind == BL_EFFECT_DELIST) {
+        cell->of.delist.grace_ms = (int32_t)(attributes->suppress_until_ms - attributes->observed_at_ms);
+        error = bl_list_text_hold(&layers->texts, attributes->self_delists, &cell->of.delist.self_delists);
+    } else {
+        cell->is_operator = strcmp(attributes->source, BL_RECORD_OPERATOR) == 0;
+        error = hold_source(layers, attributes->source, &cell->of.source);
+    }
     if (error != BL_OK)
         bl_list_text_release(&layers->texts, cell->reason);
     return error;
@@ -90,6 +93,8 @@ void bl_list_layer_hold(struct bl_list_layers *layers, const struct bl_list_cell
     bl_list_text_hold_again(&layers->texts, cell->actor);
     if (cell->kind == BL_EFFECT_LIST)
         bl_list_text_hold_again(&layers->sources, cell->of.source);
+    else if (cell->kind == BL_EFFECT_DELIST)
+        bl_list_text_hold_again(&layers->texts, cell->of.delist.self_delists);
 }
 
 void bl_list_layer_release(struct bl_list_layers *layers, const struct bl_list_cell *cell)
@@ -98,6 +103,8 @@ void bl_list_layer_release(struct bl_list_layers *layers, const struct bl_list_c
     bl_list_text_release(&layers->texts, cell->actor);
     if (cell->kind == BL_EFFECT_LIST)
         bl_list_text_release(&layers->sources, cell->of.source);
+    else if (cell->kind == BL_EFFECT_DELIST)
+        bl_list_text_release(&layers->texts, cell->of.delist.self_delists);
 }
 
 uint32_t bl_list_layer_find(const struct bl_list_layers *layers, const struct bl_list_node *node,

@@ -30,8 +30,11 @@ struct bl_list_cell {
     int64_t observed_at_ms;
     int64_t expires_at_ms;
     union {
-        uint32_t source;           /**< LIST: number of the source */
-        int64_t suppress_until_ms; /**< DELIST */
+        uint32_t source; /**< LIST: number of the source */
+        struct {
+            int32_t grace_ms;      /**< from observed_at_ms to the end of what it suppresses */
+            uint32_t self_delists; /**< number of a text */
+        } delist;
     } of;
 };
 
@@ -62,6 +65,15 @@ void bl_list_layers_fini(struct bl_list_layers *layers);
 static inline struct bl_list_cell *bl_list_layer_at(const struct bl_list_layers *layers, uint32_t cell)
 {
     return bl_list_pool_at(&layers->cells, cell);
+}
+
+/** The grace of a delist that fits: suppress_until_ms is at most so far from observed_at_ms. */
+#define BL_LIST_LAYER_GRACE_MS_MAX INT32_MAX
+
+/** DELIST: listings observed at or before it do not count. */
+static inline int64_t bl_list_layer_suppress_until(const struct bl_list_cell *cell)
+{
+    return cell->observed_at_ms + cell->of.delist.grace_ms;
 }
 
 /** Fills @p cell from the attributes; its strings are held once, until bl_list_layer_release. class_id, serial and actor

@@ -59,6 +59,7 @@ void bl_list_parts_describe(const struct bl_list_state *state, const struct bl_l
         .serial = cell->serial,
         .observed_at_ms = cell->observed_at_ms,
         .expires_at_ms = cell->expires_at_ms,
+        .self_delists = "",
     };
     if (cell->kind == BL_EFFECT_LIST) {
         const struct bl_class *class = &state->classes.table[cell->class_id];
@@ -69,7 +70,8 @@ void bl_list_parts_describe(const struct bl_list_state *state, const struct bl_l
         attributes->action = class->action;
         attributes->self_service = class->self_service;
     } else if (cell->kind == BL_EFFECT_DELIST) {
-        attributes->suppress_until_ms = cell->of.suppress_until_ms;
+        attributes->suppress_until_ms = bl_list_layer_suppress_until(cell);
+        attributes->self_delists = bl_list_text_at(&state->layers.texts, cell->of.delist.self_delists);
     }
 }
 
@@ -97,8 +99,8 @@ static int64_t latest_delist(const struct bl_list_state *state, const struct bl_
         const struct bl_list_node *node = bl_list_trie_at(&state->trie, path->nodes[i]);
         uint32_t at = bl_list_layer_find(&state->layers, node, BL_EFFECT_DELIST, 0);
 
-        if (at != 0 && bl_list_layer_at(&state->layers, at)->of.suppress_until_ms > latest_ms)
-            latest_ms = bl_list_layer_at(&state->layers, at)->of.suppress_until_ms;
+        if (at != 0 && bl_list_layer_suppress_until(bl_list_layer_at(&state->layers, at)) > latest_ms)
+            latest_ms = bl_list_layer_suppress_until(bl_list_layer_at(&state->layers, at));
     }
     return latest_ms;
 }
@@ -142,7 +144,8 @@ static void collect(const struct bl_list_state *state, const struct bl_list_path
             at = cell->next;
             if (cell->dead || strength_of(cell, suppress_until_ms) != strength)
                 continue;
-            if (strength == DELIST && cell->of.suppress_until_ms == suppress_until_ms && found->delist == SIZE_MAX)
+            if (strength == DELIST && bl_list_layer_suppress_until(cell) == suppress_until_ms &&
+                found->delist == SIZE_MAX)
                 found->delist = found->n;
             add_found(state, node, cell, strength, found);
         }
@@ -260,8 +263,8 @@ static int walk_layers(const struct layer_walk *walk, uint32_t number, int64_t s
         at = cell->next;
         if (cell->dead)
             continue;
-        if (cell->kind == BL_EFFECT_DELIST && cell->of.suppress_until_ms > suppress_until_ms)
-            suppress_until_ms = cell->of.suppress_until_ms;
+        if (cell->kind == BL_EFFECT_DELIST && bl_list_layer_suppress_until(cell) > suppress_until_ms)
+            suppress_until_ms = bl_list_layer_suppress_until(cell);
         layer.kind = (enum bl_effect_kind)cell->kind;
         layer.suppressed = strength_of(cell, suppress_until_ms) == SUPPRESSED;
         bl_list_parts_describe(state, cell, &layer.attributes);

@@ -130,7 +130,7 @@ static bool is_same_to_rules(const struct bl_list_cell *a, const struct bl_list_
 {
     if (a->kind == BL_EFFECT_LIST)
         return a->class_id == b->class_id && a->observed_at_ms == b->observed_at_ms;
-    return a->kind == BL_EFFECT_EXEMPT || a->of.suppress_until_ms == b->of.suppress_until_ms;
+    return a->kind == BL_EFFECT_EXEMPT || bl_list_layer_suppress_until(a) == bl_list_layer_suppress_until(b);
 }
 
 static int evaluate(struct bl_list_state *state, const struct bl_list_path *path)
@@ -181,6 +181,15 @@ static int remove_layer(struct bl_list_state *state, const struct bl_prefix *pre
     return evaluate(state, &path);
 }
 
+/* The cell keeps the difference, in 32 bits. */
+static bool is_grace(const struct bl_effect_attributes *attributes)
+{
+    int64_t grace_ms;
+
+    return !__builtin_sub_overflow(attributes->suppress_until_ms, attributes->observed_at_ms, &grace_ms) &&
+           grace_ms >= -BL_LIST_LAYER_GRACE_MS_MAX && grace_ms <= BL_LIST_LAYER_GRACE_MS_MAX;
+}
+
 /* The log is trusted, but not to be ours: a record of a broken program must not be folded in silence. */
 static int check_group(const struct bl_effect_group *group, struct bl_error_detail *detail)
 {
@@ -198,6 +207,9 @@ static int check_group(const struct bl_effect_group *group, struct bl_error_deta
         return bl_error_set(detail, BL_EINVAL, "listing with action %u", attributes->action);
     if (is_list && attributes->url != NULL && strlen(attributes->url) > BL_CLASS_URL_MAX)
         return bl_error_set(detail, BL_EINVAL, "listing with a URL of %zu bytes", strlen(attributes->url));
+    if (group->kind == BL_EFFECT_DELIST && !is_grace(attributes))
+        return bl_error_set(detail, BL_EINVAL, "delist of %lld that suppresses until %lld",
+                            (long long)attributes->observed_at_ms, (long long)attributes->suppress_until_ms);
     for (size_t i = 0; i < group->n_prefixes; i++)
         if (!bl_address_prefix_canonical(&group->prefixes[i]))
             return bl_error_set(detail, BL_EINVAL, "effect on %s: not a prefix without host bits",

@@ -14,7 +14,8 @@
 #include "controlplane/list_state.h"
 #include "controlplane/record.h"
 
-/** The effects of one decided batch, as they go into its record. Strings are borrowed from batch, actor and settings. */
+/** The effects of one decided batch, as they go into its record. Strings are borrowed from batch, actor,
+ * settings and, until it is committed, the state. */
 struct bl_policy_effects {
     struct bl_effect_group *groups;
     size_t n_groups;

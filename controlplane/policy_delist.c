@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "controlplane/policy_escalation.h"
+
 /* What stands on a prefix, in it and over it. Strings are the state's: good until it changes. */
 struct survey {
     const struct bl_list_layer *exemption;     /* covers it */
@@ -103,6 +105,24 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* Self-service neither asks for more than the usual time nor shortens what an operator gave, nor lets the times that are
+ * counted be forgotten before they stop to count. An operator's delist counts as none, and the count begins anew. */
+static void note_self_service(const struct bl_policy_context *context, const struct bl_prefix *prefix, int64_t usual_ms,
+                              struct bl_effect_attributes *attributes, struct bl_policy_escalation *escalation)
+{
+    struct bl_effect_attributes known = {.self_delists = ""};
+    bool is_known = bl_list_state_find_other(context->state, BL_EFFECT_DELIST, prefix, &known) == BL_OK;
+    int64_t window_ms = (int64_t)context->settings->self_service_days * 86400000;
+
+    if (attributes->expires_at_ms > usual_ms)
+        attributes->expires_at_ms = usual_ms;
+    attributes->expires_at_ms = later(attributes->expires_at_ms, context->now_ms + window_ms);
+    if (is_known)
+        attributes->expires_at_ms = later(attributes->expires_at_ms, known.expires_at_ms);
+    bl_policy_escalation_add(escalation, known.self_delists, context->now_ms, window_ms);
+    attributes->self_delists = escalation->text;
+}
+
 /* Suppresses what lists @prefix now. */
 static int put_delist(struct bl_policy_context *context, const struct bl_prefix *prefix)
 {
@@ -115,16 +135,12 @@ static int put_delist(struct bl_policy_context *context, const struct bl_prefix 
         .observed_at_ms = context->now_ms,
         .expires_at_ms = context->update->expires_at_ms == 0 ? usual_ms : context->update->expires_at_ms,
         .suppress_until_ms = context->now_ms + (int64_t)context->settings->delist_grace_s * 1000,
+        .self_delists = "",
     };
-    struct bl_effect_attributes known;
+    struct bl_policy_escalation escalation;
 
-    /* Self-service neither asks for more than the usual time nor shortens what an operator gave. */
-    if (context->actor->role == BL_ROLE_DELISTER) {
-        if (attributes.expires_at_ms > usual_ms)
-            attributes.expires_at_ms = usual_ms;
-        if (bl_list_state_find_other(context->state, BL_EFFECT_DELIST, prefix, &known) == BL_OK)
-            attributes.expires_at_ms = later(attributes.expires_at_ms, known.expires_at_ms);
-    }
+    if (context->actor->role == BL_ROLE_DELISTER)
+        note_self_service(context, prefix, usual_ms, &attributes, &escalation);
     return bl_policy_item_put(context, BL_EFFECT_DELIST, &attributes, prefix, false);
 }
 
@@ -161,15 +177,36 @@ static int decide_without_feeds(struct bl_policy_context *context, const struct 
     return put_delist(context, prefix);
 }
 
+/* Counted by the prefix as it is delisted. */
+static bool is_escalated(const struct bl_policy_context *context, const struct bl_prefix *prefix, int64_t *until_ms)
+{
+    const struct bl_settings_controlplane *settings = context->settings;
+    struct bl_effect_attributes known;
+
+    if (bl_list_state_find_other(context->state, BL_EFFECT_DELIST, prefix, &known) != BL_OK)
+        return false;
+    *until_ms =
+        bl_policy_escalation_until(known.self_delists, context->now_ms, (int64_t)settings->self_service_days * 86400000,
+                                   settings->self_service_delists);
+    return *until_ms != 0;
+}
+
 static int decide_with_feeds(struct bl_policy_context *context, const struct bl_prefix *prefix,
                              const struct survey *survey, bool is_unlisted, struct bl_policy_decision *decision)
 {
     char text[BL_ADDRESS_TEXT_MAX];
+    char time_text[BL_POLICY_ESCALATION_TIME_MAX];
+    int64_t until_ms;
 
     if (context->actor->role == BL_ROLE_DELISTER && survey->is_closed)
         return bl_policy_item_refuse(decision, BL_REFUSAL_SELF_SERVICE_CLOSED, prefix,
                                      "the listing of %s is closed to self-service",
                                      bl_address_format_prefix(&survey->closed, text));
+    if (context->actor->role == BL_ROLE_DELISTER && is_escalated(context, prefix, &until_ms))
+        return bl_policy_item_refuse(decision, BL_REFUSAL_SELF_SERVICE_CLOSED, prefix,
+                                     "delisted %u times by self-service within %u days: closed until %s",
+                                     context->settings->self_service_delists, context->settings->self_service_days,
+                                     bl_policy_escalation_time(until_ms, time_text));
     if (!survey->has_feed && survey->feed_wide != NULL && !is_unlisted) {
         decision->outcome = BL_OUTCOME_EXEMPTED;
         remark(decision, "exempted from a wider listing", survey->feed_wide);

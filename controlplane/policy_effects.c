@@ -7,7 +7,7 @@
 /* In a bulk all items point to the same strings. */
 static bool is_same_text(const char *a, const char *b)
 {
-    return a == b || strcmp(a, b) == 0;
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
 static bool is_same(const struct bl_effect_attributes *a, const struct bl_effect_attributes *b)
@@ -15,7 +15,8 @@ static bool is_same(const struct bl_effect_attributes *a, const struct bl_effect
     return a->observed_at_ms == b->observed_at_ms && a->expires_at_ms == b->expires_at_ms &&
            a->suppress_until_ms == b->suppress_until_ms && a->code == b->code && a->action == b->action &&
            a->self_service == b->self_service && is_same_text(a->source, b->source) &&
-           is_same_text(a->reason, b->reason) && is_same_text(a->url, b->url);
+           is_same_text(a->reason, b->reason) && is_same_text(a->url, b->url) &&
+           is_same_text(a->self_delists, b->self_delists);
 }
 
 static int add_group(struct bl_policy_effects_maker *maker, const struct bl_effect_group *effect)

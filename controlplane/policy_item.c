@@ -29,7 +29,8 @@ int bl_policy_item_refuse(struct bl_policy_decision *decision, enum bl_refusal r
 int bl_policy_item_put(struct bl_policy_context *context, enum bl_effect_kind kind,
                        const struct bl_effect_attributes *attributes, const struct bl_prefix *prefix, bool is_new)
 {
-    const struct bl_effect_group effect = {kind, *attributes, prefix, 1};
+    struct bl_effect_group effect = {kind, *attributes, prefix, 1};
+    struct bl_effect_attributes applied;
     int error = BL_OK;
 
     /* First: the hold wants to know what the source covered before. */
@@ -37,6 +38,10 @@ int bl_policy_item_put(struct bl_policy_context *context, enum bl_effect_kind ki
         error = bl_policy_hold_count(&context->hold, context->state, attributes->source, prefix, is_new);
     if (error == BL_OK)
         error = bl_list_state_apply(context->state, &effect, context->serial, context->actor->name, NULL);
+    /* The times were made for this item: what the state holds of them lives until the record is made. */
+    if (error == BL_OK && kind == BL_EFFECT_DELIST &&
+        bl_list_state_find_other(context->state, kind, prefix, &applied) == BL_OK)
+        effect.attributes.self_delists = applied.self_delists;
     if (error == BL_OK)
         error = bl_policy_effects_add(&context->effects, &effect);
     return error;

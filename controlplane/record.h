@@ -28,7 +28,8 @@ enum bl_effect_kind {
 };
 
 /** What the prefixes of one group share. Which fields count depends on the kind: LIST all but suppress_until;
- * UNLIST source; DELIST reason, observed_at (when it was said), expires_at, suppress_until; EXEMPT reason, expires_at. */
+ * UNLIST source; DELIST reason, observed_at (when it was said), expires_at, suppress_until, self_delists; EXEMPT reason,
+ * expires_at. */
 struct bl_effect_attributes {
     const char *source;
     const char *reason;
@@ -38,6 +39,7 @@ struct bl_effect_attributes {
     int64_t observed_at_ms;
     int64_t expires_at_ms;
     int64_t suppress_until_ms; /**< listings observed at or before it do not count */
+    const char *self_delists;  /**< when self-service delisted it, oldest first (policy_escalation.h); may be NULL */
     uint16_t code;
     uint8_t action; /**< enum bl_action */
     bool self_service;

@@ -11,14 +11,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PIPE_BYTES = 1 << 20, BUFFER_BYTES = 64 << 10, TEXTS = 4, TEXT_AS_BEFORE = -1 };
+enum { PIPE_BYTES = 1 << 20, BUFFER_BYTES = 64 << 10, TEXTS = 5, TEXT_AS_BEFORE = -1 };
 
 enum frame_type { FRAME_LAYER = 1, FRAME_ANSWER = 2, FRAME_END = 3 };
 
 /* Both ends are one program: its layout is its own. Of an answer: texts 0 and 1 are actor and session, 2 is the data. */
 struct frame {
     uint32_t type;
-    int32_t text_bytes[TEXTS]; /* source, reason, url, actor; TEXT_AS_BEFORE: the last layer's */
+    int32_t text_bytes[TEXTS]; /* source, reason, url, actor, self_delists; TEXT_AS_BEFORE: the last layer's */
     struct bl_prefix prefix;
     uint8_t kind;
     uint8_t action;
@@ -78,7 +78,8 @@ static int put_layer(void *context, const struct bl_list_layer *layer)
 {
     struct child *child = context;
     const struct bl_effect_attributes *attributes = &layer->attributes;
-    const char *texts[TEXTS] = {attributes->source, attributes->reason, attributes->url, attributes->actor};
+    const char *texts[TEXTS] = {attributes->source, attributes->reason, attributes->url, attributes->actor,
+                                attributes->self_delists};
     struct frame frame;
 
     memset(&frame, 0, sizeof(frame));
@@ -297,6 +298,7 @@ static void fill_layer(struct bl_view *view, const struct frame *frame)
                        .reason = view->texts[1],
                        .url = view->texts[2],
                        .actor = view->texts[3],
+                       .self_delists = view->texts[4],
                        .serial = frame->serial,
                        .observed_at_ms = frame->observed_at_ms,
                        .expires_at_ms = frame->expires_at_ms,

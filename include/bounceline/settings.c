@@ -471,6 +471,9 @@ static int check_controlplane(const void *elements, size_t index, const char **k
     (void)index;
     if (strcmp(controlplane->socket, controlplane->sync_socket) == 0)
         return refuse_for(key, "sync_socket", detail, "found the path of socket, expected another one");
+    /* What the window counts is kept in the delist. */
+    if (controlplane->self_service_days > controlplane->delist_days)
+        return refuse_for(key, "self_service_days", detail, "found more than delist_days, expected at most as many");
     for (uint32_t i = 0; i < controlplane->n_sockets; i++) {
         const char *path = controlplane->sockets[i].path;
 
@@ -537,6 +540,9 @@ static const struct bl_config_key controlplane_keys[] = {
      .unit = BL_CONFIG_UNIT_DAYS},
     {"delist_grace_s", BL_CONFIG_DURATION, PLACE_C(delist_grace_s), .initial = "300", .min = 0, .max = 604800,
      .unit = BL_CONFIG_UNIT_S},
+    {"self_service_delists", BL_CONFIG_INTEGER, PLACE_C(self_service_delists), .initial = "3", .min = 1, .max = 16},
+    {"self_service_days", BL_CONFIG_DURATION, PLACE_C(self_service_days), .initial = "30", .min = 1, .max = 3650,
+     .unit = BL_CONFIG_UNIT_DAYS},
     {"hold_percent", BL_CONFIG_INTEGER, PLACE_C(hold_percent), .initial = "5", .min = 1, .max = 100},
     {"hold_floor_addresses", BL_CONFIG_INTEGER, PLACE_C(hold_floor_addresses), .initial = "1024", .min = 0,
      .max = 4294967296},

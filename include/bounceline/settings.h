@@ -135,6 +135,8 @@ struct bl_settings_controlplane {
     uint8_t ipv6_unit;              /**< 48..128 */
     uint32_t delist_days;           /**< how long a delist lasts */
     uint32_t delist_grace_s;        /**< evidence this much younger than a delist does not count against it */
+    uint32_t self_service_delists;  /**< so many of one prefix ... */
+    uint32_t self_service_days;     /**< ... within this time close it to self-service */
     uint32_t hold_percent;          /**< a source's change over this share is held for force */
     uint64_t hold_floor_addresses;  /**< but never below this many addresses */
     struct bl_prefix never_listed[BL_SETTINGS_PREFIXES_MAX]; /**< the operator's own networks */

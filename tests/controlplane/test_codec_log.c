@@ -22,6 +22,7 @@ static const struct bl_effect_attributes listing = {.source = "feed",
                                                     .observed_at_ms = 1,
                                                     .expires_at_ms = 2,
                                                     .suppress_until_ms = 3,
+                                                    .self_delists = "1 2",
                                                     .code = 607,
                                                     .action = 2,
                                                     .self_service = true};
@@ -34,6 +35,7 @@ static void assert_same(const struct bl_effect_attributes *a, const struct bl_ef
     ck_assert_int_eq(a->observed_at_ms, b->observed_at_ms);
     ck_assert_int_eq(a->expires_at_ms, b->expires_at_ms);
     ck_assert_int_eq(a->suppress_until_ms, b->suppress_until_ms);
+    ck_assert_str_eq(a->self_delists, b->self_delists);
     ck_assert_uint_eq(a->code, b->code);
     ck_assert_uint_eq(a->action, b->action);
     ck_assert_int_eq(a->self_service, b->self_service);

@@ -30,6 +30,8 @@ static void setup(void)
     settings.ipv6_unit = 64;
     settings.delist_days = 30;
     settings.delist_grace_s = 300;
+    settings.self_service_delists = 3;
+    settings.self_service_days = 30;
     settings.hold_percent = 5;
     settings.hold_floor_addresses = 65536;
     settings.never_listed[0] = (struct bl_prefix){{198, 51, 100}, 24, BL_FAMILY_IPV4};
