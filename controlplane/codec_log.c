@@ -200,7 +200,7 @@ int bl_codec_log_encode_record(const struct bl_record *record, struct bl_codec_b
     bounceline__v1__log_record__init(&message);
     if (error != BL_OK)
         return error;
-    message.format_version = BL_VERSION_LOG;
+    message.format_version = BL_VERSION_RECORD;
     message.epoch = record->epoch;
     message.serial = record->serial;
     message.time_ms = record->time_ms;
@@ -299,9 +299,10 @@ static int take_groups(Bounceline__V1__EffectGroup **in, size_t n, struct bl_eff
 /* A newer format is refused, not guessed at: an old program must not append to it. */
 static int check_version(uint32_t version, struct bl_error_detail *detail)
 {
-    if (version == BL_VERSION_LOG)
+    if (version == BL_VERSION_RECORD)
         return BL_OK;
-    return bl_error_set(detail, BL_EVERSION, "the log's format is %u: this program knows %u", version, BL_VERSION_LOG);
+    return bl_error_set(detail, BL_EVERSION, "the record's format is %u: this program knows %u", version,
+                        BL_VERSION_RECORD);
 }
 
 int bl_codec_log_decode_record(const uint8_t *data, size_t length, struct bl_codec_record *out,
@@ -424,7 +425,7 @@ static int pack_snapshot(const struct bl_codec_snapshot *snapshot, struct snapsh
     bounceline__v1__snapshot_record__init(&message);
     if (error != BL_OK)
         return error;
-    message.format_version = BL_VERSION_LOG;
+    message.format_version = BL_VERSION_RECORD;
     message.epoch = snapshot->epoch;
     message.serial = snapshot->serial;
     message.groups = runs.pointers;

@@ -29,6 +29,9 @@ void bl_log_close(struct bl_log *log);
 /** Random at creation; changes only by a restore. Never 0. */
 uint64_t bl_log_epoch(const struct bl_log *log);
 
+/** The epoch that the log was created with: a restore does not change it. Records and snapshots say this one. */
+uint64_t bl_log_origin(const struct bl_log *log);
+
 /** The serial of the last record; 0 in an empty log. */
 uint64_t bl_log_serial(const struct bl_log *log);
 

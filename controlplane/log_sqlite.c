@@ -107,6 +107,11 @@ uint64_t bl_log_epoch(const struct bl_log *log)
     return log->epoch;
 }
 
+uint64_t bl_log_origin(const struct bl_log *log)
+{
+    return log->origin;
+}
+
 uint64_t bl_log_first(const struct bl_log *log)
 {
     return log->first == 0 ? log->serial + 1 : log->first;
@@ -144,7 +149,7 @@ static int append_rows(struct bl_log *log, const struct bl_log_blob *records, si
     for (size_t i = 0; code == SQLITE_OK && i < n; i++)
         code = bl_log_sqlite_insert(
             log->insert, records[i].serial,
-            bl_log_sqlite_checksum(log->epoch, records[i].serial, records[i].data, records[i].length), &records[i]);
+            bl_log_sqlite_checksum(log->origin, records[i].serial, records[i].data, records[i].length), &records[i]);
     return code == SQLITE_OK ? sqlite3_exec(log->db, "COMMIT", NULL, NULL, NULL) : code;
 }
 
@@ -200,7 +205,7 @@ static int read_record(struct bl_log *log, sqlite3_stmt *statement, uint64_t ser
 
     if ((uint64_t)sqlite3_column_int64(statement, 0) != serial)
         return bl_error_set(detail, BL_EINVAL, "record %llu is missing", (unsigned long long)serial);
-    error = bl_log_sqlite_row(statement, log->epoch, serial, &record, detail);
+    error = bl_log_sqlite_row(statement, log->origin, serial, &record, detail);
     return error == BL_OK ? each(context, &record) : error;
 }
 

@@ -5,15 +5,18 @@
  *   DIRECTORY/log.sqlite   application_id "BLlg", user_version BL_VERSION_LOG
  *     record(serial, checksum, body)           serials without a gap; the oldest are deleted (bl_log_drop)
  *     snapshot(part, checksum, body)           the snapshot, and what was begun of the next or left of the last
- *     meta(epoch, snapshot_serial, snapshot_parts)   one row
+ *     meta(epoch, snapshot_serial, snapshot_parts, origin)   one row
  *   DIRECTORY/reserve      BL_LOG_RESERVE_BYTES for when the disk is full
  *
  * snapshot_parts is generation × 2^32 + number of parts, and the parts of the snapshot are generation × 2^32 + 0, 1, 2 …;
  * all others count for nothing. So a snapshot is written beside the old one in small transactions, and counts from the one
  * that changes meta.
  *
- * Valid: the serials have no gap, and each checksum is SipHash-2-4 of the body under the key (epoch, serial), of a
- * snapshot's part under (epoch ^ serial, part). SQLite has no checksum of its own for pages of the file. Records are
+ * Version 1 had no generations (all parts are of generation 0) and no origin (it is the epoch): it is opened and made 2
+ * by one transaction. A program that knows 1 refuses 2.
+ *
+ * Valid: the serials have no gap, and each checksum is SipHash-2-4 of the body under the key (origin, serial), of a
+ * snapshot's part under (origin ^ serial, part). SQLite has no checksum of its own for pages of the file. Records are
  * checked whenever they are read, so a start checks everything it relies on; the whole file's structure is checked at
  * open while it is small (quick_check takes 6 s a GiB of small records), later each page as it is read.
  *
@@ -44,7 +47,8 @@ struct bl_log {
     sqlite3_stmt *insert;
     int directory; /* holds the lock */
     uint64_t epoch;
-    uint64_t first; /* kept; 0: none */
+    uint64_t origin; /* the epoch that the log was created with */
+    uint64_t first;  /* kept; 0: none */
     uint64_t serial;
     uint64_t snapshot_serial;
     uint64_t snapshot_parts;  /* as in meta */

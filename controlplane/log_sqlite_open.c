@@ -24,7 +24,12 @@ static const char schema[] =
     "CREATE TABLE record(serial INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, body BLOB NOT NULL) STRICT;"
     "CREATE TABLE snapshot(part INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, body BLOB NOT NULL) STRICT;"
     "CREATE TABLE meta(id INTEGER PRIMARY KEY CHECK(id = 0), epoch INTEGER NOT NULL, snapshot_serial INTEGER NOT NULL,"
-    " snapshot_parts INTEGER NOT NULL) STRICT;";
+    " snapshot_parts INTEGER NOT NULL, origin INTEGER NOT NULL) STRICT;";
+
+/* What was version 1. */
+static const char upgrade[] = "BEGIN EXCLUSIVE; ALTER TABLE meta ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;"
+                              "UPDATE meta SET origin = epoch; PRAGMA user_version = 2; COMMIT";
+_Static_assert(BL_VERSION_LOG == 2, "what is written here makes a log of version 2");
 
 /* Statements without a result that matters. The statement itself is the best name of what failed. */
 static int run(sqlite3 *db, const char *sql, struct bl_error_detail *detail)
@@ -170,9 +175,9 @@ static int create_schema(struct bl_log *log, struct bl_error_detail *detail)
         if (getrandom(&epoch, sizeof(epoch), 0) != (ssize_t)sizeof(epoch))
             return bl_error_set(detail, BL_EIO, "no random numbers from the system: %s", strerror(errno));
     }
-    sql = sqlite3_mprintf("BEGIN EXCLUSIVE; %s INSERT INTO meta VALUES(0, %lld, 0, 0);"
+    sql = sqlite3_mprintf("BEGIN EXCLUSIVE; %s INSERT INTO meta VALUES(0, %lld, 0, 0, %lld);"
                           "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
-                          schema, (sqlite3_int64)epoch, APPLICATION_ID, (int)BL_VERSION_LOG);
+                          schema, (sqlite3_int64)epoch, (sqlite3_int64)epoch, APPLICATION_ID, (int)BL_VERSION_LOG);
     if (sql == NULL)
         return bl_error_set(detail, BL_EIO, "out of memory");
     error = run(log->db, sql, detail);
@@ -182,8 +187,8 @@ static int create_schema(struct bl_log *log, struct bl_error_detail *detail)
     return error;
 }
 
-/* Ours, of our version, or empty: then it is made. */
-static int check_format(struct bl_log *log, struct bl_error_detail *detail)
+/* Ours, of our version or @old, or empty: then it is made. */
+static int check_format(struct bl_log *log, bool *old, struct bl_error_detail *detail)
 {
     int64_t application = 0;
     int64_t version = 0;
@@ -201,9 +206,10 @@ static int check_format(struct bl_log *log, struct bl_error_detail *detail)
     if (application != APPLICATION_ID)
         return bl_error_set(detail, BL_EVERSION, "application_id is 0x%llx: expected 0x%x, a log of Bounceline",
                             (unsigned long long)application, (unsigned)APPLICATION_ID);
-    if (version != (int64_t)BL_VERSION_LOG)
-        return bl_error_set(detail, BL_EVERSION, "the log's format is version %lld: expected %u", (long long)version,
-                            BL_VERSION_LOG);
+    if (version < 1 || version > (int64_t)BL_VERSION_LOG)
+        return bl_error_set(detail, BL_EVERSION, "the log's format is version %lld: expected 1 to %u",
+                            (long long)version, BL_VERSION_LOG);
+    *old = version == 1;
     return BL_OK;
 }
 
@@ -238,6 +244,7 @@ static int check_structure(struct bl_log *log, struct bl_error_detail *detail)
 static int load_state(struct bl_log *log, struct bl_error_detail *detail)
 {
     int64_t epoch = 0;
+    int64_t origin = 0;
     int64_t first = 0;
     int64_t last = 0;
     int64_t snapshot = 0;
@@ -245,6 +252,8 @@ static int load_state(struct bl_log *log, struct bl_error_detail *detail)
     int64_t n_after = 0;
     int error = query_integer(log->db, "SELECT epoch FROM meta", &epoch, detail);
 
+    if (error == BL_OK)
+        error = query_integer(log->db, "SELECT origin FROM meta", &origin, detail);
     if (error == BL_OK)
         error = query_integer(log->db, "SELECT min(serial) FROM record", &first, detail);
     if (error == BL_OK)
@@ -258,7 +267,7 @@ static int load_state(struct bl_log *log, struct bl_error_detail *detail)
                               &n_after, detail);
     if (error != BL_OK)
         return error;
-    if (epoch == 0)
+    if (epoch == 0 || origin == 0)
         return bl_error_set(detail, BL_EINVAL, "the log has no epoch");
     if (snapshot < 0 || n_parts < 0)
         return bl_error_set(detail, BL_EINVAL, "the snapshot is at serial %lld, of %lld parts", (long long)snapshot,
@@ -278,6 +287,7 @@ static int load_state(struct bl_log *log, struct bl_error_detail *detail)
         return bl_error_set(detail, BL_EINVAL, "found %lld records from %lld to %lld: expected %lld, without a gap",
                             (long long)n_after, (long long)snapshot + 1, (long long)last, (long long)(last - snapshot));
     log->epoch = (uint64_t)epoch;
+    log->origin = (uint64_t)origin;
     log->first = (uint64_t)first;
     log->serial = (uint64_t)last;
     log->snapshot_serial = (uint64_t)snapshot;
@@ -306,6 +316,7 @@ static int enter_wal(sqlite3 *db, struct bl_error_detail *detail)
 static int open_steps(struct bl_log *log, const char *path, struct bl_error_detail *detail)
 {
     static const char sql[] = "INSERT INTO record VALUES(?1, ?2, ?3)";
+    bool old = false;
     int error = make_directory(path, detail);
 
     if (error == BL_OK)
@@ -315,7 +326,7 @@ static int open_steps(struct bl_log *log, const char *path, struct bl_error_deta
     if (error == BL_OK)
         error = open_database(log, path, detail);
     if (error == BL_OK)
-        error = check_format(log, detail);
+        error = check_format(log, &old, detail);
     if (error == BL_OK)
         error = enter_wal(log->db, detail);
     if (error == BL_OK)
@@ -326,6 +337,8 @@ static int open_steps(struct bl_log *log, const char *path, struct bl_error_deta
         error = bl_log_sqlite_checkpoint(log, SQLITE_CHECKPOINT_TRUNCATE, detail);
     if (error == BL_OK)
         error = check_structure(log, detail);
+    if (error == BL_OK && old)
+        error = run(log->db, upgrade, detail);
     if (error == BL_OK)
         error = load_state(log, detail);
     if (error == BL_OK &&

@@ -57,7 +57,7 @@ int bl_log_snapshot_add(struct bl_log *log, const struct bl_log_blob *part, stru
     code = sqlite3_prepare_v2(log->db, "INSERT INTO snapshot VALUES(?1, ?2, ?3)", -1, &insert, NULL);
     if (code == SQLITE_OK)
         code = bl_log_sqlite_insert(insert, log->building_parts,
-                                    bl_log_sqlite_checksum(log->epoch ^ log->building_serial,
+                                    bl_log_sqlite_checksum(log->origin ^ log->building_serial,
                                                            count_of(log->building_parts), part->data, part->length),
                                     part);
     (void)sqlite3_finalize(insert);
@@ -118,7 +118,7 @@ int bl_log_read_snapshot(struct bl_log *log, uint64_t *serial,
         if ((uint64_t)sqlite3_column_int64(statement, 0) != base + n)
             error = bl_error_set(detail, BL_EINVAL, "part %llu of the snapshot is missing", (unsigned long long)n);
         if (error == BL_OK)
-            error = bl_log_sqlite_row(statement, log->epoch ^ log->snapshot_serial, n, &part, detail);
+            error = bl_log_sqlite_row(statement, log->origin ^ log->snapshot_serial, n, &part, detail);
         if (error == BL_OK)
             error = each(context, &part);
         n++;

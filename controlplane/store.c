@@ -35,9 +35,9 @@ static int fold_snapshot(struct fold *fold, const struct bl_codec_snapshot *snap
 {
     int error = BL_OK;
 
-    if (snapshot->epoch != bl_log_epoch(fold->store->log))
+    if (snapshot->epoch != bl_log_origin(fold->store->log))
         return bl_error_set(fold->detail, BL_EINVAL, "snapshot of epoch %llx in a log of epoch %llx",
-                            (unsigned long long)snapshot->epoch, (unsigned long long)bl_log_epoch(fold->store->log));
+                            (unsigned long long)snapshot->epoch, (unsigned long long)bl_log_origin(fold->store->log));
     if (snapshot->classes != NULL)
         error = bl_list_state_restore_classes(fold->store->state, snapshot->classes);
     if (error == BL_OK)
@@ -66,7 +66,7 @@ static int fold_record(struct fold *fold, const struct bl_record *record, uint64
 {
     int error;
 
-    if (record->epoch != bl_log_epoch(fold->store->log) || record->serial != serial || serial != fold->serial + 1)
+    if (record->epoch != bl_log_origin(fold->store->log) || record->serial != serial || serial != fold->serial + 1)
         return bl_error_set(fold->detail, BL_EORDER, "record %llu says epoch %llx and serial %llu",
                             (unsigned long long)serial, (unsigned long long)record->epoch,
                             (unsigned long long)record->serial);

@@ -160,7 +160,7 @@ int bl_upkeep_write_snapshot(struct bl_store *store, uint64_t serial, struct bl_
     parts.prefixes = calloc(PART_ITEMS_MAX + 1, sizeof(*parts.prefixes));
     parts.answers = calloc(PART_ITEMS_MAX + 1, sizeof(*parts.answers));
     if (parts.groups != NULL && parts.prefixes != NULL && parts.answers != NULL) {
-        parts.snapshot = (struct bl_codec_snapshot){.epoch = bl_log_epoch(store->log),
+        parts.snapshot = (struct bl_codec_snapshot){.epoch = bl_log_origin(store->log),
                                                     .serial = serial,
                                                     .groups = parts.groups,
                                                     .classes = bl_view_classes(view),

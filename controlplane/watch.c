@@ -80,6 +80,7 @@ static int send_slice(struct watch *watch, struct bl_error_detail *detail)
         error = bl_codec_log_decode_record(blob->data, blob->length, &record, detail);
         if (error != BL_OK)
             break;
+        record.record.epoch = watch->epoch; /* it says the log's origin */
         error = send_record(watch, &record.record);
         bl_codec_log_record_fini(&record);
         watch->serial = blob->serial;

@@ -100,7 +100,7 @@ static int encode_record(struct bl_writer *writer, const struct bl_writer_job *j
 {
     const struct bl_batch *batch = &job->request.batch;
     const struct bl_record record = {
-        .epoch = bl_log_epoch(writer->store->log),
+        .epoch = bl_log_origin(writer->store->log),
         .serial = job->serial,
         .time_ms = now_ms,
         .actor = job->actor.name,
@@ -455,7 +455,7 @@ static size_t expire_locked(struct bl_writer *writer, int64_t now_ms)
     size_t n = bl_list_state_due(writer->store->state, now_ms, BL_WRITER_EXPIRIES_MAX, &groups);
     size_t mark = bl_list_state_mark(writer->store->state);
     const struct bl_record record = {
-        .epoch = bl_log_epoch(writer->store->log),
+        .epoch = bl_log_origin(writer->store->log),
         .serial = bl_log_serial(writer->store->log) + 1,
         .time_ms = now_ms,
         .actor = BL_RECORD_EXPIRY,

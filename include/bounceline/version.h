@@ -8,7 +8,10 @@
 /** Of the TableSync protocol; a peer that says another is refused. */
 #define BL_VERSION_SYNC 1u
 
-/** Of the records and snapshots in the log; another is refused at start. */
-#define BL_VERSION_LOG 1u
+/** Of the log's tables; a newer one is refused at start. Since 2, snapshots have generations and meta has an origin. */
+#define BL_VERSION_LOG 2u
+
+/** Of the records and the snapshot's parts in them; another is refused at start. */
+#define BL_VERSION_RECORD 1u
 
 #endif

@@ -238,7 +238,7 @@ static const struct {
     int error;
     const char *cause;
 } damages[] = {
-    {"PRAGMA user_version = 2", BL_EVERSION, "version 2: expected 1"},
+    {"PRAGMA user_version = 3", BL_EVERSION, "version 3: expected 1 to 2"},
     {"PRAGMA application_id = 7", BL_EVERSION, "application_id is 0x7"},
     {"DELETE FROM record WHERE serial = 15", BL_EINVAL, "without a gap"},
     {"DELETE FROM record WHERE serial < 12", BL_EINVAL, "the first record is 12: expected at most 11"},

@@ -230,7 +230,7 @@ class Harness:
                 with contextlib.suppress(FileNotFoundError):
                     shutil.copy(self.plane.dir / "log" / name, folder)
             with contextlib.closing(sqlite3.connect(f"{folder}/log.sqlite")) as db:
-                epoch, = db.execute("SELECT epoch FROM meta").fetchone()
+                epoch, = db.execute("SELECT origin FROM meta").fetchone()
                 rows = db.execute("SELECT serial, body FROM record ORDER BY serial").fetchall()
         return epoch, [(serial, self.decode(serial, body)) for serial, body in rows]
 
