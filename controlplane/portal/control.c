@@ -68,7 +68,7 @@ static int exchange(struct bl_control *control, struct bl_client_call *call, uin
     call->request = request;
     call->deadline_ms = control->settings->deadline_ms;
     if (line->client == NULL)
-        error = bl_client_open(&line->client, control->settings->socket, detail);
+        error = bl_client_open(&line->client, &(struct bl_client_target){.path = control->settings->socket}, detail);
     if (error == BL_OK)
         error = bl_client_call(line->client, call, response, response_length, detail);
     (void)pthread_mutex_unlock(&line->lock);
