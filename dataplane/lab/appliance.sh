@@ -18,7 +18,11 @@ dataplane:
   table_file: ""
 controlplane:
   socket: $1/control.sock
-  socket_mode: 0666
+  sockets:
+    - path: $1/portal.sock
+      owner: nobody
+      mode: 0600
+      role: delister
   sync_socket: $1/sync.sock
   data_directory: $1/log
   url: $LAB_URL

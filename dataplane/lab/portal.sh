@@ -15,7 +15,7 @@ portal:
   contact: postmaster@example.org
   mail_server: smtp://127.0.0.1:25
   listen: $LAB_PORTAL
-  socket: $1/control.sock
+  socket: $1/portal.sock
   data_directory: $1/portal
   user: nobody
   delay_s: 2
