@@ -17,11 +17,13 @@ import threading
 import time
 import unittest
 
-import grpc
+os.environ["GRPC_VERBOSITY"] = "NONE"  # failed handshakes are what this test is about
+
+import grpc  # noqa: E402
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from certificates import Authority  # noqa: E402
-from controlplane import PROGRAM, Code, ControlPlane, apply, batch, outcomes, pb, refused, services, update, wait_for  # noqa: E402
+from controlplane import PROGRAM, ROOT, Code, ControlPlane, apply, batch, outcomes, pb, refused, services, update, wait_for  # noqa: E402
 
 CLONE_NEWNET = 0x40000000
 PORT = 5025
@@ -137,13 +139,13 @@ class Tls(unittest.TestCase):
     def shown(self):
         """The certificate that the server shows."""
         done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{PORT}", "-alpn", "h2"],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=10)
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False, timeout=10)
         return done.stdout.partition("subject=")[2].partition("\n")[0]
 
     def start_of_plane(self):
         """What a start that must fail says."""
         done = subprocess.run([PROGRAM, "--config", self.plane.config], stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, check=False, timeout=20)
+                              text=True, errors="replace", check=False, timeout=20)
         self.assertEqual(done.returncode, 1, done.stderr)
         return done.stderr
 
@@ -191,7 +193,7 @@ class Tls(unittest.TestCase):
                 done = subprocess.run(["openssl", "s_client", version, "-connect", f"127.0.0.1:{PORT}", "-alpn", "h2",
                                        "-cert", self.ca.dir / "feed1.pem", "-key", self.ca.dir / "feed1.key",
                                        "-cipher", "ALL:@SECLEVEL=0", "-CAfile", self.ca.dir / "ca.pem"],
-                                      stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=10)
+                                      stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False, timeout=10)
                 self.assertEqual("Verification: OK" in done.stdout and "Cipher is TLS_" in done.stdout, good,
                                  done.stdout + done.stderr)
             wait_for("the reason", lambda: "unsupported protocol" in self.plane.said())
@@ -310,6 +312,41 @@ class Tls(unittest.TestCase):
             config.write_text(f"client:\n  connect: localhost:{PORT}\n  certificate_file: {self.ca.dir}/feed1.pem\n"
                               f"  key_file: {self.ca.dir}/feed1.key\n  ca_file: {self.ca.dir}/ca.pem\n")
             self.assertEqual(run("--config", config, "status")[0], 0)
+
+    @staticmethod
+    def recipe(language, word):
+        """The README's block that holds the word."""
+        blocks = (ROOT / "README.md").read_text().split(f"```{language}\n")[1:]
+        return next(text for text in (block.partition("```")[0] for block in blocks) if word in text)
+
+    def test_recipe(self):
+        """The README's commands make what works; its rules are rules."""
+        work = self.dir / "recipe"
+        work.mkdir()
+        commands = "".join(line for line in self.recipe("sh", "-gencrl").splitlines(keepends=True) if "systemctl" not in line)
+        issuing, revoking = commands.split("# revoke", 1)
+        script = ["bash", "-euo", "pipefail", "-c"]
+        subprocess.run([*script, issuing], cwd=work, check=True, capture_output=True)
+        for name, there in (("server.pem", "server.pem"), ("server.key", "server.key"), ("ca.pem", "ca.pem"),
+                            ("crl.pem", "crl.pem")):
+            self.install(work / "ca" / there, name)
+        with self.plane:
+            pair = [(work / f"ca/feed1.{kind}").read_bytes() for kind in ("key", "pem")]
+            channel = grpc.secure_channel(f"localhost:{PORT}",
+                                          grpc.ssl_channel_credentials((work / "ca/ca.pem").read_bytes(), *pair),
+                                          options=[("grpc.ssl_target_name_override", "bounceline.example.net")])
+            self.plane.channels.append(channel)
+            stub = services.ListControlStub(channel)
+            self.assertEqual(outcomes(apply(stub, update("LIST", "192.0.2.1", source="drop"))), ["APPLIED"])
+            subprocess.run([*script, "cd ca; " + revoking.partition("\n")[2]], cwd=work, check=True, capture_output=True)
+            self.install(work / "ca/crl.pem", "crl.pem")
+            self.assertIn("reloaded: certificates", self.reload())
+            self.assertIn("certificate revoked", self.refused_soon(stub, Code.PERMISSION_DENIED))
+        if shutil.which("nft") is None:
+            self.skipTest("no nft: its rules are not parsed")
+        done = subprocess.run(["nft", "--check", "--file", "-"], input=self.recipe("nft", "5025"), text=True,
+                              capture_output=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
 
 if __name__ == "__main__":
