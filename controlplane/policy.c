@@ -142,10 +142,10 @@ static int refuse_rest(struct run *run, enum bl_refusal refusal, const char *tex
 
     memset(result->n_outcomes, 0, sizeof(result->n_outcomes));
     result->n_outcomes[BL_OUTCOME_REFUSED] = run->n_all;
-    if (run->batch->bulk != NULL && refusal == BL_REFUSAL_HELD_FOR_FORCE) {
+    if (run->batch->bulk != NULL && refusal != BL_REFUSAL_BATCH) {
         size_t last = run->n_refusals_shown == BL_BATCH_BULK_REFUSALS_MAX ? result->n_items - 1 : result->n_items++;
 
-        /* The figures must be read, whatever was refused before: the last place is theirs. */
+        /* The cause must be read, whatever was refused before: the last place is its. */
         run->n_details -= run->n_details == DETAILS_MAX;
         result->items[last].index = run->first_accepted;
         result->items[last].outcome = BL_OUTCOME_REFUSED;
@@ -172,6 +172,10 @@ static int judge_whole(struct run *run, bool *is_refused)
     struct bl_error_detail detail = {""};
 
     *is_refused = true;
+    /* A person with a bounce has nothing to force and nothing to replace. What its items ask for was looked at already. */
+    if (run->context->actor->role == BL_ROLE_DELISTER && (run->batch->force || run->batch->replace) &&
+        run->first_accepted != UINT32_MAX)
+        return refuse_rest(run, BL_REFUSAL_ROLE, "a delister may neither force nor replace");
     if (run->batch->atomic && run->result->n_outcomes[BL_OUTCOME_REFUSED] != 0)
         return refuse_rest(run, BL_REFUSAL_BATCH, "another item of the atomic batch was refused");
     if (!run->batch->force && bl_policy_hold_check(&run->context->hold, run->context->settings, &detail))

@@ -339,6 +339,54 @@ START_TEST(a_host_is_a_prefix_of_full_length)
 }
 END_TEST
 
+static const struct {
+    const char *text;
+    const char *address; /* NULL: refused */
+    uint16_t port;
+} endpoints[] = {
+    {"127.0.0.1:9117", "127.0.0.1", 9117},
+    {"0.0.0.0:1", "0.0.0.0", 1},
+    {"[2001:db8::1]:65535", "2001:db8::1", 65535},
+    {"[::]:25", "::", 25},
+    {"127.0.0.1", NULL, 0},
+    {"127.0.0.1:", NULL, 0},
+    {":9117", NULL, 0},
+    {"127.0.0.1:0", NULL, 0},
+    {"127.0.0.1:09117", NULL, 0},
+    {"127.0.0.1:65536", NULL, 0},
+    {"127.0.0.1:99999999999999999999", NULL, 0},
+    {"127.0.0.1:+25", NULL, 0},
+    {"127.0.0.1:25 ", NULL, 0},
+    {"::1:25", NULL, 0},
+    {"[::1]", NULL, 0},
+    {"[::1:25", NULL, 0},
+    {"::1]:25", NULL, 0},
+    {"[]:25", NULL, 0},
+    {"[127.0.0.1]:25", NULL, 0},
+    {"localhost:25", NULL, 0},
+    {"[2001:db8:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:1]:25", NULL, 0},
+    {"", NULL, 0},
+};
+
+START_TEST(endpoints_are_read_or_refused)
+{
+    struct bl_address address;
+    uint16_t port = 7;
+    char text[BL_ADDRESS_TEXT_MAX];
+    int error = bl_address_parse_endpoint(endpoints[_i].text, &address, &port, &detail);
+
+    if (endpoints[_i].address == NULL) {
+        ck_assert_msg(error == BL_EINVAL, "%s", endpoints[_i].text);
+        ck_assert_uint_eq(port, 7);
+        ck_assert_ptr_nonnull(strstr(detail.text, "expected ADDRESS:PORT"));
+        return;
+    }
+    ck_assert_int_eq(error, BL_OK);
+    ck_assert_str_eq(bl_address_format(&address, text), endpoints[_i].address);
+    ck_assert_uint_eq(port, endpoints[_i].port);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("address");
@@ -357,6 +405,7 @@ int main(void)
     tcase_add_test(tests, cover_is_what_the_bits_say);
     tcase_add_test(tests, compare_is_a_total_order_with_covers_first);
     tcase_add_loop_test(tests, reserved_networks_are_known, 0, (int)(sizeof(reserved) / sizeof(reserved[0])));
+    tcase_add_loop_test(tests, endpoints_are_read_or_refused, 0, (int)(sizeof(endpoints) / sizeof(endpoints[0])));
     tcase_add_test(tests, mapped_addresses_are_reserved_as_ipv6);
     tcase_add_test(tests, keys_are_host_order);
     tcase_add_test(tests, a_host_is_a_prefix_of_full_length);
