@@ -28,6 +28,9 @@ enum {
     BL_WRITER_EXPIRIES_MAX = 4096, /**< in one record */
 };
 
+/** What bl_writer_hold says. */
+#define BL_WRITER_HOLD "held: the clock is ahead of the time that passed; if it is right, say: bounceline expire"
+
 struct bl_writer;
 
 /** A batch on its way. Owned by who submits it, until done. */
@@ -63,5 +66,8 @@ int bl_writer_submit(struct bl_writer *writer, struct bl_writer_job *job);
 
 /** Why writes are refused now; "" when they are not. A static string. Threads: any. */
 const char *bl_writer_fault(const struct bl_writer *writer);
+
+/** Why nothing expires by the wall clock now (policy_expiry.h); "" when it does. A static string. Threads: any. */
+const char *bl_writer_hold(const struct bl_writer *writer);
 
 #endif
