@@ -103,7 +103,8 @@ static int take_items(const Bounceline__V1__UpdateBatch *in, struct bl_codec_req
         out->batch.bulk = &out->bulk;
         return take_bulk(in->bulk, &out->bulk, detail);
     }
-    if (in->n_updates == 0)
+    /* By force it means something: see UpdateBatch.force. */
+    if (in->n_updates == 0 && !in->force)
         return bl_error_set(detail, BL_EINVAL, "updates: empty: expected at least one, or bulk");
     out->updates = calloc(in->n_updates, sizeof(*out->updates));
     if (out->updates == NULL)
@@ -507,6 +508,7 @@ int bl_codec_client_encode_status(const struct bl_codec_status *status, struct b
         message.n_classes = status->counts.n_classes;
         message.uptime_ms = status->uptime_ms;
         message.write_fault = borrow(status->write_fault);
+        message.expiry_hold = borrow(status->expiry_hold);
         fill_own_counters(&status->rejects, &own);
         message.counters = own.pointers;
         message.n_counters = sizeof(own.pointers) / sizeof(own.pointers[0]);

@@ -104,6 +104,7 @@ struct bl_codec_status {
     struct bl_list_counts counts;
     uint64_t uptime_ms;
     const char *write_fault;
+    const char *expiry_hold;
     struct bl_rejects_counts rejects;
     const struct bl_codec_dataplane *dataplanes;
     size_t n_dataplanes;

@@ -331,7 +331,8 @@ static int handle_get_status(struct bl_ingest *ingest, struct bl_call *call, con
 {
     struct bl_store *store = ingest->parts.store;
     struct bl_codec_status status = {.uptime_ms = (uint64_t)(bl_clock_monotonic_ms() - ingest->started_ms),
-                                     .write_fault = bl_writer_fault(ingest->parts.writer)};
+                                     .write_fault = bl_writer_fault(ingest->parts.writer),
+                                     .expiry_hold = bl_writer_hold(ingest->parts.writer)};
     struct bl_codec_dataplane *planes;
     struct bl_codec_reached reached;
     struct bl_codec_bytes response;

@@ -94,3 +94,26 @@ size_t bl_list_due_find(struct bl_list_due *due, const struct bl_list_layers *la
         bl_list_due_add(due, layers, cells[i]);
     return n;
 }
+
+/* Nothing below a cell that is not due is: the walk goes back up from there. Places count from 1 here, so that halving is
+ * the way up. */
+size_t bl_list_due_count(const struct bl_list_due *due, const struct bl_list_layers *layers, int64_t now_ms, size_t max)
+{
+    size_t n = 0;
+    size_t at = 1;
+
+    while (n < max) {
+        if (at <= due->n && time_at(due, layers, at - 1) <= now_ms) {
+            n++;
+            at *= 2;
+            continue;
+        }
+        /* Up as long as it is a right child, then to the sibling. */
+        while ((at & 1) != 0 && at != 1)
+            at /= 2;
+        if (at == 1)
+            break;
+        at++;
+    }
+    return n;
+}

@@ -26,4 +26,8 @@ void bl_list_due_remove(struct bl_list_due *due, const struct bl_list_layers *la
 size_t bl_list_due_find(struct bl_list_due *due, const struct bl_list_layers *layers, int64_t now_ms, uint32_t *cells,
                         size_t max);
 
+/** How many are due at @p now_ms; counts on to @p max only. */
+size_t bl_list_due_count(const struct bl_list_due *due, const struct bl_list_layers *layers, int64_t now_ms,
+                         size_t max);
+
 #endif

@@ -48,6 +48,11 @@ void bl_list_state_cover(const struct bl_list_state *state, const char *source, 
     coverage->n_listings = state->layers.known[number].n_listings;
 }
 
+size_t bl_list_state_count_due(const struct bl_list_state *state, int64_t now_ms, size_t max)
+{
+    return bl_list_due_count(&state->due, &state->layers, now_ms, max);
+}
+
 void bl_list_parts_describe(const struct bl_list_state *state, const struct bl_list_cell *cell,
                             struct bl_effect_attributes *attributes)
 {

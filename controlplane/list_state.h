@@ -130,6 +130,9 @@ int bl_list_state_each_layer_in(const struct bl_list_state *state, const struct 
 int bl_list_state_each_of_source(const struct bl_list_state *state, const char *source,
                                  int (*each)(void *context, const struct bl_prefix *prefix), void *context);
 
+/** How many layers are due at @p now_ms, at most @p max. */
+size_t bl_list_state_count_due(const struct bl_list_state *state, int64_t now_ms, size_t max);
+
 /** Up to @p max effects (UNLIST, UNDELIST, UNEXEMPT) that are due at @p now_ms, soonest first, as groups of one prefix;
  * they are not applied. The groups and their prefixes are the state's own, valid until the next apply.
  * @return the number. */

@@ -10,6 +10,7 @@
 #include "controlplane/codec_log.h"
 #include "controlplane/notice.h"
 #include "controlplane/policy.h"
+#include "controlplane/policy_expiry.h"
 #include "controlplane/upkeep.h"
 
 /* The fault, and what who wrote is told: only delists are taken, from the reserve, until there is room again. */
@@ -29,6 +30,7 @@ struct bl_writer {
     struct bl_upkeep *upkeep;
     pthread_t thread;
     _Atomic(const char *) fault; /* relaxed: a text for people */
+    _Atomic(const char *) hold;  /* likewise: why expiry is held */
 
     pthread_mutex_t lock; /* of the next, up to the counts */
     pthread_cond_t wake;
@@ -48,6 +50,9 @@ struct bl_writer {
     struct bl_log_blob *blobs;
     size_t n_jobs;
     size_t n_jobs_max;
+
+    struct bl_policy_expiry expiry;
+    uint64_t n_expiries_left; /* of this tick */
 };
 
 /* The log is in doubt: nobody may be told anything. */
@@ -129,6 +134,21 @@ static void note_outcomes(struct bl_writer_job *job, const struct bl_batch_resul
         job->held = result->items[i].refusal == BL_REFUSAL_HELD_FOR_FORCE;
 }
 
+/* A batch of nothing, by force. @return false when it is refused. */
+static bool release_expiry(struct bl_writer *writer, struct bl_writer_job *job)
+{
+    if (job->actor.role != BL_ROLE_ADMIN) {
+        job->error = bl_error_set(&job->detail, BL_EPERM, "actor %s is a %s: expected an admin to release expiry",
+                                  job->actor.name, bl_settings_role_text(job->actor.role));
+        return false;
+    }
+    if (job->request.batch.force && bl_writer_hold(writer)[0] != '\0') {
+        writer->expiry.is_released = true;
+        bl_notice_write("expiry: released by %s", job->actor.name);
+    }
+    return true;
+}
+
 /* Decides one batch on the locked state, as the next serial after @serial. @return true when it has a record. */
 static bool decide(struct bl_writer *writer, struct bl_writer_job *job, uint64_t serial, int64_t now_ms,
                    struct bl_codec_bytes *record)
@@ -139,6 +159,8 @@ static bool decide(struct bl_writer *writer, struct bl_writer_job *job, uint64_t
     size_t mark = bl_list_state_mark(writer->store->state);
     int error;
 
+    if (bl_batch_n_items(batch) == 0 && !release_expiry(writer, job))
+        return false;
     if (batch->expected_serial != 0 && batch->expected_serial != serial) {
         job->error = bl_error_set(&job->detail, BL_EORDER, "expected_serial %llu: the list is at %llu",
                                   (unsigned long long)batch->expected_serial, (unsigned long long)serial);
@@ -452,7 +474,8 @@ static int apply_record(struct bl_writer *writer, const struct bl_codec_bytes *b
 static size_t expire_locked(struct bl_writer *writer, int64_t now_ms)
 {
     const struct bl_effect_group *groups = NULL;
-    size_t n = bl_list_state_due(writer->store->state, now_ms, BL_WRITER_EXPIRIES_MAX, &groups);
+    size_t n_max = writer->n_expiries_left < BL_WRITER_EXPIRIES_MAX ? writer->n_expiries_left : BL_WRITER_EXPIRIES_MAX;
+    size_t n = bl_list_state_due(writer->store->state, now_ms, n_max, &groups);
     size_t mark = bl_list_state_mark(writer->store->state);
     const struct bl_record record = {
         .epoch = bl_log_origin(writer->store->log),
@@ -482,15 +505,56 @@ static size_t expire_locked(struct bl_writer *writer, int64_t now_ms)
     return error == BL_OK ? n : 0;
 }
 
-/* @return true when more may be due right now. */
+/* Told once when it begins and once when it ends, and shown by status as long as it lasts. */
+static void set_hold(struct bl_writer *writer, bool is_held, uint64_t limit)
+{
+    if ((bl_writer_hold(writer)[0] != '\0') == is_held)
+        return;
+    atomic_store_explicit(&writer->hold, is_held ? BL_WRITER_HOLD : "", memory_order_relaxed);
+    if (is_held)
+        bl_notice_write("expiry: %s; more than %llu layers would expire at once", BL_WRITER_HOLD,
+                        (unsigned long long)limit);
+    else
+        bl_notice_write("expiry: follows the clock again");
+}
+
+/* How far this tick may go, by time and by number. The state is only read: nobody else changes it. */
+static void begin_expiry(struct bl_writer *writer)
+{
+    const struct bl_list_state *state = writer->store->state;
+    int64_t wall_ms = bl_clock_wall_ms();
+    int64_t monotonic_ms = bl_clock_monotonic_ms();
+    struct bl_list_counts counts;
+    uint64_t limit;
+    uint64_t n_due = 0;
+
+    bl_list_state_count(state, &counts);
+    limit = bl_policy_expiry_limit(writer->store->settings->expiry_hold_percent,
+                                   counts.n_listings + counts.n_delists + counts.n_exemptions);
+    if (bl_policy_expiry_is_step(&writer->expiry, wall_ms, monotonic_ms))
+        n_due = bl_list_state_count_due(state, wall_ms, limit + 1);
+    bl_policy_expiry_tick(&writer->expiry, wall_ms, monotonic_ms, n_due, limit);
+    set_hold(writer, writer->expiry.is_held, limit);
+    writer->n_expiries_left = limit;
+}
+
+/* @return true when more may be due in this tick. */
 static bool expire(struct bl_writer *writer)
 {
     size_t n;
 
+    if (writer->n_expiries_left == 0)
+        begin_expiry(writer);
     (void)pthread_rwlock_wrlock(&writer->store->lock);
-    n = expire_locked(writer, bl_clock_wall_ms());
+    n = expire_locked(writer, writer->expiry.time_ms);
     (void)pthread_rwlock_unlock(&writer->store->lock);
-    return n == BL_WRITER_EXPIRIES_MAX;
+    writer->n_expiries_left -= n;
+    if (n == BL_WRITER_EXPIRIES_MAX && writer->n_expiries_left != 0)
+        return true;
+    if (n != 0 && writer->n_expiries_left == 0)
+        bl_notice_write("expiry: controlplane.expiry_hold_percent of the list expired at once; the rest in a second");
+    writer->n_expiries_left = 0;
+    return false;
 }
 
 /* Waits for work or @due_ms, then takes a group. @return false when all is done and the thread is to end. */
@@ -558,6 +622,7 @@ int bl_writer_create(struct bl_writer **out, struct bl_store *store, struct bl_p
         return BL_ENOMEM;
     }
     atomic_init(&writer->fault, "");
+    atomic_init(&writer->hold, "");
     (void)pthread_mutex_init(&writer->lock, NULL);
     (void)pthread_condattr_init(&attributes);
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -626,4 +691,9 @@ void bl_writer_count(struct bl_writer *writer, struct bl_writer_counts *counts)
 const struct bl_latency *bl_writer_latency(const struct bl_writer *writer)
 {
     return &writer->latency;
+}
+
+const char *bl_writer_hold(const struct bl_writer *writer)
+{
+    return atomic_load_explicit(&writer->hold, memory_order_relaxed);
 }

@@ -29,6 +29,9 @@ enum {
     BL_WRITER_EXPIRIES_MAX = 4096, /**< in one record */
 };
 
+/** What bl_writer_hold says. */
+#define BL_WRITER_HOLD "held: the clock is ahead of the time that passed; if it is right, say: bounceline expire"
+
 struct bl_writer;
 
 /** A batch on its way. Owned by who submits it, until done. */
@@ -82,5 +85,8 @@ void bl_writer_count(struct bl_writer *writer, struct bl_writer_counts *counts);
 
 /** From submit to done, of batches that were answered. Threads: any. */
 const struct bl_latency *bl_writer_latency(const struct bl_writer *writer);
+
+/** Why nothing expires by the wall clock now (policy_expiry.h); "" when it does. A static string. Threads: any. */
+const char *bl_writer_hold(const struct bl_writer *writer);
 
 #endif

@@ -314,6 +314,7 @@ int bl_client_codec_decode_status(const uint8_t *data, size_t length, struct bl_
     status = (struct bl_status){
         .version = wire->version,
         .write_fault = wire->write_fault,
+        .expiry_hold = wire->expiry_hold,
         .epoch = wire->epoch,
         .durable_serial = wire->durable_serial,
         .enforced_serial = wire->enforced_serial,

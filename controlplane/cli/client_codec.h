@@ -124,6 +124,7 @@ struct bl_status_dataplane {
 struct bl_status {
     const char *version;
     const char *write_fault; /**< empty: writes are taken */
+    const char *expiry_hold; /**< empty: what is due expires */
     uint64_t epoch;
     uint64_t durable_serial;
     uint64_t enforced_serial;

@@ -304,6 +304,22 @@ const struct bl_command bl_command_table[] = {
         .run = bl_cli_export_run,
     },
     {
+        .name = "expire",
+        .past = "released",
+        .summary = "let expiry follow the clock again, where it is held",
+        .arguments = "",
+        .help =
+            "Says that the clock is right: what is due by it expires, in ticks of controlplane.expiry_hold_percent. "
+            "Where "
+            "nothing is held it does nothing. For admins.\v"
+            "Expiry is held when the clock stepped ahead, or the control plane started late, and more than "
+            "controlplane.expiry_hold_percent of the list would expire by that; status says so.\n"
+            "--json prints what the updates print, without items.\n",
+        .arguments_min = 0,
+        .arguments_max = 0,
+        .run = bl_update_run,
+    },
+    {
         .name = "status",
         .summary = "serials, data planes, workers, digests, counters",
         .arguments = "",
@@ -316,7 +332,8 @@ const struct bl_command bl_command_table[] = {
             "--json prints one object: version, epoch (hex), durable_serial, enforced_serial, digest (hex), "
             "n_listings, "
             "n_exemptions, n_delists, n_effective_ipv4, n_effective_ipv6, n_classes, uptime_ms, write_fault (empty: "
-            "writes are taken), exit_code, counters (rejects_taken, rejects_lost, rejects_file_lines, "
+            "writes are taken), expiry_hold (empty: what is due expires), exit_code, counters (rejects_taken, "
+            "rejects_lost, rejects_file_lines, "
             "rejects_file_lost) and "
             "dataplanes, each of name, version, connected, epoch, serial, digest, "
             "digest_agrees "

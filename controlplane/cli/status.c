@@ -75,6 +75,11 @@ static void show_controlplane(const struct bl_status *status)
         bl_text_put(stdout, status->write_fault);
         (void)fputc('\n', stdout);
     }
+    if (status->expiry_hold[0] != '\0') {
+        (void)fputs("  EXPIRY IS HELD: ", stdout);
+        bl_text_put(stdout, status->expiry_hold);
+        (void)fputc('\n', stdout);
+    }
     if (!any_connected(status))
         (void)printf("  serial       %" PRIu64 " durable; no data plane is connected: nothing is enforced\n",
                      status->durable_serial);
@@ -205,6 +210,7 @@ static void show_json(const struct bl_status *status)
     bl_json_put_uint(&json, "n_classes", status->n_classes);
     bl_json_put_uint(&json, "uptime_ms", status->uptime_ms);
     bl_json_put_text(&json, "write_fault", status->write_fault);
+    bl_json_put_text(&json, "expiry_hold", status->expiry_hold);
     bl_json_begin_object(&json, "counters");
     for (size_t i = 0; i < status->n_counters; i++)
         bl_json_put_uint(&json, status->counters[i].name, status->counters[i].value);

@@ -109,13 +109,15 @@ static void show_json(const struct bl_session *session, const struct bl_result *
     bl_json_end_object(&json);
 }
 
-/* One batch: the same words for every prefix. */
+/* One batch: the same words for every prefix. Without one it is `expire`. */
 static int apply(struct bl_session *session, struct bl_result *result, struct bl_error_detail *detail)
 {
     const struct bl_options *options = session->options;
-    struct bl_update *updates = calloc(options->n_arguments, sizeof(*updates));
-    struct bl_batch batch = {
-        .atomic = true, .force = options->force, .updates = updates, .n_updates = options->n_arguments};
+    struct bl_update *updates = calloc(options->n_arguments + 1, sizeof(*updates));
+    struct bl_batch batch = {.atomic = true,
+                             .force = options->force || options->n_arguments == 0,
+                             .updates = updates,
+                             .n_updates = options->n_arguments};
     int64_t expires_at_ms = options->for_ms == 0 ? 0 : bl_clock_wall_ms() + options->for_ms;
     int error;
 

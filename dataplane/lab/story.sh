@@ -107,7 +107,7 @@ story_family() {
 story_portal() {
     local start
     story_change "$1" "list $3 by a feed" list "$3" --source spamtrap --reason "seen by a feed" &&
-        story_bounced "$1" "bob@$2$POSTFIX_RECEIVER_DOMAIN" "$3" || return 1
+        story_bounced "$1" "bob+bounced@$2$POSTFIX_RECEIVER_DOMAIN" "$3" || return 1
     start=$(now_ms)
     portal_visit "$1" "$3" || { story_explain "$1" "the portal did not delist $3"; return 1; }
     story_took "portal: form, mail, link, button" "$(($(now_ms) - start))"

@@ -546,6 +546,7 @@ static const struct bl_config_key controlplane_keys[] = {
     {"hold_percent", BL_CONFIG_INTEGER, PLACE_C(hold_percent), .initial = "5", .min = 1, .max = 100},
     {"hold_floor_addresses", BL_CONFIG_INTEGER, PLACE_C(hold_floor_addresses), .initial = "1024", .min = 0,
      .max = 4294967296},
+    {"expiry_hold_percent", BL_CONFIG_INTEGER, PLACE_C(expiry_hold_percent), .initial = "10", .min = 1, .max = 100},
     {"never_listed", BL_CONFIG_ITEMS, LIST(bl_settings_controlplane, never_listed), .parse = parse_own_network},
     {"sources", BL_CONFIG_MAPPINGS, LIST(bl_settings_controlplane, sources), .element = &source_mapping},
     {"actors", BL_CONFIG_MAPPINGS, LIST(bl_settings_controlplane, actors), .element = &actor_mapping},

@@ -139,6 +139,7 @@ struct bl_settings_controlplane {
     uint32_t self_service_days;     /**< ... within this time close it to self-service */
     uint32_t hold_percent;          /**< a source's change over this share is held for force */
     uint64_t hold_floor_addresses;  /**< but never below this many addresses */
+    uint32_t expiry_hold_percent;   /**< of the list, at most so much expires in one tick */
     struct bl_prefix never_listed[BL_SETTINGS_PREFIXES_MAX]; /**< the operator's own networks */
     uint32_t n_never_listed;
     struct bl_settings_source sources[BL_SETTINGS_SOURCES_MAX]; /**< in order: the first wins */

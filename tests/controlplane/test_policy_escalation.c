@@ -163,7 +163,7 @@ int main(void)
     tcase_add_test(count, what_is_counted);
     tcase_add_test(count, times_are_read_with_care);
     suite_add_tcase(suite, count);
-    srunner_run_all(runner, CK_NORMAL);
+    srunner_run_all(runner, CK_ENV);
     n_failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
