@@ -11,6 +11,7 @@
 #include <grpc/support/log.h>
 
 #include "controlplane/ask_rejects.h"
+#include "controlplane/backup.h"
 #include "controlplane/call.h"
 #include "controlplane/clock.h"
 #include "controlplane/export.h"
@@ -42,6 +43,7 @@ static const struct {
     {"/bounceline.v1.ListControl/Watch", BL_AUTHORIZE_WATCH},
     {"/bounceline.v1.ListControl/Export", BL_AUTHORIZE_EXPORT},
     {"/bounceline.v1.ListControl/History", BL_AUTHORIZE_HISTORY},
+    {"/bounceline.v1.ListControl/Backup", BL_AUTHORIZE_BACKUP},
     {"/grpc.health.v1.Health/Check", BL_AUTHORIZE_HEALTH},
     {"/grpc.health.v1.Health/Watch", BL_AUTHORIZE_HEALTH_WATCH},
     {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", BL_AUTHORIZE_REFLECTION},
@@ -402,6 +404,9 @@ static int begin_stream(struct bl_ingest *ingest, struct bl_call *call, const ui
     case BL_AUTHORIZE_HISTORY:
         work.run = bl_history_run;
         break;
+    case BL_AUTHORIZE_BACKUP:
+        work.run = bl_backup_run;
+        break;
     default:
         work.run = bl_stock_watch;
         break;
@@ -448,6 +453,7 @@ static int handle_method(struct bl_ingest *ingest, struct bl_call *call, const u
     case BL_AUTHORIZE_WATCH:
     case BL_AUTHORIZE_EXPORT:
     case BL_AUTHORIZE_HISTORY:
+    case BL_AUTHORIZE_BACKUP:
     case BL_AUTHORIZE_HEALTH_WATCH:
         return begin_stream(ingest, call, data, length, detail);
     case BL_AUTHORIZE_HEALTH:
