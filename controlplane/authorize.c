@@ -129,6 +129,8 @@ static const char *method_text(enum bl_authorize_method method)
     case BL_AUTHORIZE_EXPORT:
     case BL_AUTHORIZE_HISTORY:
         return "read the list and its log";
+    case BL_AUTHORIZE_BACKUP:
+        return "take backups";
     default:
         return "read the status";
     }
@@ -140,15 +142,17 @@ int bl_authorize_check(const struct bl_actor *actor, enum bl_authorize_method me
 
     switch (actor->role) {
     case BL_ROLE_ADMIN:
-    case BL_ROLE_FEEDER:
         allowed = true;
+        break;
+    case BL_ROLE_FEEDER:
+        allowed = method != BL_AUTHORIZE_BACKUP;
         break;
     case BL_ROLE_DELISTER:
         allowed = method == BL_AUTHORIZE_APPLY || method == BL_AUTHORIZE_PUSH || method == BL_AUTHORIZE_LOOKUP ||
                   method >= BL_AUTHORIZE_HEALTH;
         break;
     case BL_ROLE_READER:
-        allowed = method != BL_AUTHORIZE_APPLY && method != BL_AUTHORIZE_PUSH;
+        allowed = method != BL_AUTHORIZE_APPLY && method != BL_AUTHORIZE_PUSH && method != BL_AUTHORIZE_BACKUP;
         break;
     case BL_ROLE_NONE:
         break;

@@ -21,6 +21,7 @@ enum bl_authorize_method {
     BL_AUTHORIZE_WATCH,
     BL_AUTHORIZE_EXPORT,
     BL_AUTHORIZE_HISTORY,
+    BL_AUTHORIZE_BACKUP,
     /* gRPC's own services, for whoever is an actor: */
     BL_AUTHORIZE_HEALTH,
     BL_AUTHORIZE_HEALTH_WATCH,
@@ -45,8 +46,8 @@ uint8_t bl_authorize_match(const struct bl_authorize *authorize, uint32_t uid, c
 int bl_authorize_find(const struct bl_authorize *authorize, const struct bl_peer *peer, struct bl_actor *actor,
                       struct bl_error_detail *detail);
 
-/** May this role call this method? A reader asks; a delister (the portal) looks up and applies, or pushes, no more; feeders and
- * administrators do all. @return 0, or BL_EPERM naming actor, role and method. */
+/** May this role call this method? A reader asks; a delister (the portal) looks up and applies, or pushes, no more; feeders do
+ * all but take backups, administrators all. @return 0, or BL_EPERM naming actor, role and method. */
 int bl_authorize_check(const struct bl_actor *actor, enum bl_authorize_method method, struct bl_error_detail *detail);
 
 #endif

@@ -69,6 +69,16 @@ int bl_codec_stream_decode_history(const uint8_t *data, size_t length, uint8_t i
     return error;
 }
 
+int bl_codec_stream_decode_backup(const uint8_t *data, size_t length, struct bl_error_detail *detail)
+{
+    ProtobufCMessage *message = NULL;
+    int error = bl_wire_decode(&bounceline__v1__backup_request__descriptor, data, length, &limits, &message, detail);
+
+    if (error == BL_OK)
+        bl_wire_free(message);
+    return error;
+}
+
 static char *borrow(const char *text)
 {
     union {
@@ -258,5 +268,19 @@ int bl_codec_stream_encode_history_end(uint64_t next_before, uint64_t first, str
     message.last = true;
     message.next_before_serial = next_before;
     message.first_serial = first;
+    return bl_codec_pack(&message.base, 0, out);
+}
+
+int bl_codec_stream_encode_backup(const uint8_t *data, size_t length, uint64_t n_bytes, struct bl_codec_bytes *out)
+{
+    union {
+        const uint8_t *in;
+        uint8_t *out;
+    } pointer = {.in = data};
+    Bounceline__V1__BackupResponse message;
+
+    bounceline__v1__backup_response__init(&message);
+    message.data = (ProtobufCBinaryData){length, pointer.out};
+    message.n_bytes = n_bytes;
     return bl_codec_pack(&message.base, 0, out);
 }

@@ -65,6 +65,11 @@ int bl_codec_stream_encode_export(uint64_t epoch, uint64_t serial, const struct 
 int bl_codec_stream_encode_history(const struct bl_record *record, const struct bl_effect_group *group,
                                    const struct bl_prefix *prefix, struct bl_codec_bytes *out);
 
+int bl_codec_stream_decode_backup(const uint8_t *data, size_t length, struct bl_error_detail *detail);
+
+/** A piece of the file; of no bytes, with how many they were: the end. */
+int bl_codec_stream_encode_backup(const uint8_t *data, size_t length, uint64_t n_bytes, struct bl_codec_bytes *out);
+
 /** The last message. @p next_before 0: the log was read to its beginning. */
 int bl_codec_stream_encode_history_end(uint64_t next_before, uint64_t first, struct bl_codec_bytes *out);
 

@@ -59,6 +59,11 @@ void bl_ingest_stop(struct bl_ingest *ingest, int patience_ms);
 /** Threads: any. */
 void bl_ingest_count(const struct bl_ingest *ingest, struct bl_ingest_counts *counts);
 
+/** What methods.c asks of the server that a call came to. Threads: any. */
+const struct bl_ingest_parts *bl_ingest_lend_parts(const struct bl_ingest *ingest);
+bool bl_ingest_is_stopping(const struct bl_ingest *ingest);
+int64_t bl_ingest_started_ms(const struct bl_ingest *ingest);
+
 void bl_ingest_free(struct bl_ingest *ingest);
 
 #endif

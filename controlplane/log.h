@@ -71,6 +71,15 @@ enum { BL_LOG_DROP_MAX = 64, BL_LOG_RESERVE_BYTES = 4 << 20, BL_LOG_ROOM_BYTES =
 /** The serial of the snapshot. */
 uint64_t bl_log_snapshot_serial(const struct bl_log *log);
 
+/** A copy of the log in the file @p path, some pages a step (1: more, 0: whole), while appends go between. */
+struct bl_log_copy;
+int bl_log_copy_begin(struct bl_log *log, const char *path, struct bl_log_copy **out, struct bl_error_detail *detail);
+int bl_log_copy_step(struct bl_log_copy *copy, struct bl_error_detail *detail);
+void bl_log_copy_end(struct bl_log_copy *copy);
+
+/** Another epoch, for a log that is restored. @return 0 or the error of a write. */
+int bl_log_renew(struct bl_log *log, struct bl_error_detail *detail);
+
 /** Space on the disk that is kept for when it is full: hold takes it (again), give lets it go and makes the WAL usable from
  * its beginning. @return 0: held, and BL_LOG_ROOM_BYTES are free beside it (given, respectively); BL_EFULL; give also
  * BL_EIO. */

@@ -25,6 +25,7 @@
 
 #include "bounceline/settings.h"
 #include "bounceline/version.h"
+#include "controlplane/backup.h"
 #include "controlplane/clock.h"
 #include "controlplane/ingest.h"
 #include "controlplane/listen.h"
@@ -44,6 +45,8 @@ const char *argp_program_version = "bounceline-controlplane " BL_VERSION_TEXT;
 struct options {
     const char *config;
     bool check;
+    bool backup;
+    bool restore;
 };
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
@@ -57,6 +60,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     case 'n':
         options->check = true;
         return 0;
+    case 'b':
+        options->backup = true;
+        return 0;
+    case 'r':
+        options->restore = true;
+        return 0;
     case ARGP_KEY_ARG:
         argp_usage(state);
         return 0;
@@ -68,6 +77,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 static const struct argp_option option_list[] = {
     {"config", 'c', "FILE", 0, "Settings (default: /etc/bounceline/bounceline.yaml)", 0},
     {"check", 'n', NULL, 0, "Read the settings, say what is wrong with them, and exit", 0},
+    {"backup", 'b', NULL, 0, "Write the log of a control plane that does not run to standard output, and exit", 0},
+    {"restore", 'r', NULL, 0, "Put the backup on standard input in the place of the log, and exit", 0},
     {0},
 };
 
@@ -355,9 +366,21 @@ static void stop(struct program *program)
     (void)close(program->signals);
 }
 
+/* What `bounceline backup` and `bounceline restore` call. As the user that the log belongs to. */
+static int copy_log(const struct bl_settings_controlplane *settings, bool restore, struct bl_error_detail *detail)
+{
+    int error = become(settings, detail);
+
+    (void)umask(0077);
+    if (error != BL_OK)
+        return error;
+    return restore ? bl_backup_restore(settings, STDIN_FILENO, detail)
+                   : bl_backup_write(settings, STDOUT_FILENO, detail);
+}
+
 int main(int argc, char **argv)
 {
-    struct options options = {"/etc/bounceline/bounceline.yaml", false};
+    struct options options = {"/etc/bounceline/bounceline.yaml", false, false, false};
     struct bl_error_detail detail = {""};
     struct program *program = calloc(1, sizeof(*program));
     int error = program == NULL ? BL_ENOMEM : BL_OK;
@@ -366,13 +389,15 @@ int main(int argc, char **argv)
     (void)argp_parse(&option_parser, argc, argv, 0, NULL, &options);
     if (error == BL_OK)
         error = bl_settings_load(options.config, BL_SETTINGS_CONTROLPLANE, &program->settings, &detail);
-    if (error == BL_OK && !options.check)
+    if (error == BL_OK && (options.backup || options.restore))
+        error = copy_log(&program->settings.controlplane, options.restore, &detail);
+    else if (error == BL_OK && !options.check)
         error = start(program, &detail);
     if (error != BL_OK) {
         bl_notice_write("%s", detail.text[0] == '\0' ? bl_error_text(error) : detail.text);
         return EXIT_FAILED;
     }
-    if (!options.check) {
+    if (!options.check && !options.backup && !options.restore) {
         say_ready(program);
         serve(program, options.config);
         stop(program);

@@ -1,6 +1,7 @@
 /* Watch, History and Export for the command line; see client_codec_stream.h. */
 #include "controlplane/cli/client_codec_stream.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -206,4 +207,21 @@ void bl_client_codec_free_stream(struct bl_stream_message *message)
     free(message->groups);
     bl_wire_free(message->message);
     memset(message, 0, sizeof(*message));
+}
+
+int bl_client_codec_write_backup(const uint8_t *data, size_t length, FILE *out, uint64_t *n_bytes,
+                                 struct bl_error_detail *detail)
+{
+    ProtobufCMessage *message = NULL;
+    int error = bl_wire_decode(&bounceline__v1__backup_response__descriptor, data, length, &limits, &message, detail);
+
+    if (error != BL_OK)
+        return error;
+    const Bounceline__V1__BackupResponse *in = (const Bounceline__V1__BackupResponse *)message;
+
+    if (in->data.len != 0 && fwrite(in->data.data, in->data.len, 1, out) != 1)
+        error = bl_error_set(detail, BL_EFULL, "the backup can't be written: %s", strerror(errno));
+    *n_bytes = in->n_bytes;
+    bl_wire_free(message);
+    return error;
 }

@@ -4,12 +4,15 @@
 #ifndef BL_CLIENT_CODEC_STREAM_H
 #define BL_CLIENT_CODEC_STREAM_H
 
+#include <stdio.h>
+
 #include "bounceline/address.h"
 #include "controlplane/cli/client_codec.h"
 
 #define BL_CLIENT_CODEC_WATCH "/bounceline.v1.ListControl/Watch"
 #define BL_CLIENT_CODEC_HISTORY "/bounceline.v1.ListControl/History"
 #define BL_CLIENT_CODEC_EXPORT "/bounceline.v1.ListControl/Export"
+#define BL_CLIENT_CODEC_BACKUP "/bounceline.v1.ListControl/Backup" /* its request is empty */
 
 enum bl_stream_kind { BL_STREAM_WATCH, BL_STREAM_HISTORY, BL_STREAM_EXPORT };
 
@@ -49,5 +52,10 @@ int bl_client_codec_encode_export(const char *source, uint8_t **out, size_t *len
 int bl_client_codec_decode_stream(enum bl_stream_kind kind, const uint8_t *data, size_t length,
                                   struct bl_stream_message *out, struct bl_error_detail *detail);
 void bl_client_codec_free_stream(struct bl_stream_message *message);
+
+/** A piece of a backup, written to @p out. *n_bytes is set by the last. @return 0, BL_EINVAL, BL_ETOOBIG, BL_ENOMEM, or
+ * BL_EFULL: it can't be written. */
+int bl_client_codec_write_backup(const uint8_t *data, size_t length, FILE *out, uint64_t *n_bytes,
+                                 struct bl_error_detail *detail);
 
 #endif

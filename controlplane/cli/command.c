@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "controlplane/cli/backup.h"
 #include "controlplane/cli/changes.h"
 #include "controlplane/cli/export.h"
 #include "controlplane/cli/import.h"
@@ -279,7 +280,7 @@ const struct bl_command bl_command_table[] = {
         .help = "Shows the changes of what covers ADDRESS (or a prefix) and of what lies in it, the newest first, as "
                 "far as "
                 "the log is kept. Exit code 1 says that there is none.\v"
-                "The log is read backwards, about half a second for each 256 MiB.\n"
+                "The log is read backwards, 256 MiB a call.\n"
                 "\n"
                 "--json prints one object: changes (as `watch --json` prints them) and exit_code.\n",
         .options = history_options,
@@ -310,14 +311,36 @@ const struct bl_command bl_command_table[] = {
         .arguments = "",
         .help =
             "Says that the clock is right: what is due by it expires, in ticks of controlplane.expiry_hold_percent. "
-            "Where "
-            "nothing is held it does nothing. For admins.\v"
+            "Where nothing is held it does nothing. For admins.\v"
             "Expiry is held when the clock stepped ahead, or the control plane started late, and more than "
             "controlplane.expiry_hold_percent of the list would expire by that; status says so.\n"
             "--json prints what the updates print, without items.\n",
         .arguments_min = 0,
         .arguments_max = 0,
         .run = bl_update_run,
+    },
+    {
+        .name = "backup",
+        .summary = "the log into a file, while writes go on",
+        .arguments = "FILE",
+        .help = "Writes the control plane's log (list, history, answers) to FILE, which is replaced when all of it is "
+                "there and on disk; its mode is 0600.\v"
+                "For administrators. Of a control plane that does not run: bounceline-controlplane --backup >FILE.\n",
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .run = bl_cli_backup_run,
+    },
+    {
+        .name = "restore",
+        .summary = "a backup in the place of the log",
+        .arguments = "FILE",
+        .help = "Checks FILE, all of it, and puts it in the place of the log that --config names (else "
+                "/etc/bounceline/bounceline.yaml), under a new epoch: every data plane and watcher begins anew.\v"
+                "The control plane must not run: stop it first. The log before stays in the data directory as "
+                "log.sqlite.before-TIME. A FILE that is damaged is refused, and nothing has changed.\n",
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .run = bl_cli_restore_run,
     },
     {
         .name = "status",

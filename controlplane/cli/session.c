@@ -272,6 +272,40 @@ int bl_session_stream(struct bl_session *session, const struct bl_session_stream
     return error;
 }
 
+struct backup {
+    FILE *out;
+    uint64_t n_bytes; /* as the last piece says */
+};
+
+static int take_backup(void *context, const uint8_t *answer, size_t length, struct bl_error_detail *detail)
+{
+    struct backup *backup = context;
+
+    return bl_client_codec_write_backup(answer, length, backup->out, &backup->n_bytes, detail);
+}
+
+static bool backup_is_over(void *context)
+{
+    (void)context;
+    return false;
+}
+
+int bl_session_backup(struct bl_session *session, FILE *out, struct bl_error_detail *detail)
+{
+    struct backup backup = {.out = out};
+    static const uint8_t nothing[1];
+    const struct bl_client_stream call = {.method = BL_CLIENT_CODEC_BACKUP,
+                                          .request = nothing,
+                                          .take = take_backup,
+                                          .is_over = backup_is_over,
+                                          .context = &backup};
+    int error = bl_client_stream(session->client, &call, detail);
+
+    if (error == BL_OK && (backup.n_bytes == 0 || ftello(out) != (off_t)backup.n_bytes))
+        error = bl_error_set(detail, BL_EIO, "the backup was cut short");
+    return error;
+}
+
 /* What is not known to be a refusal is unavailability: a script retries the second and must not retry the first. */
 enum bl_exit bl_session_exit(int error)
 {

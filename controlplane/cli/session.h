@@ -54,6 +54,9 @@ struct bl_session_stream {
 int bl_session_stream(struct bl_session *session, const struct bl_session_stream *stream,
                       struct bl_error_detail *detail);
 
+/** Writes a backup to @p out. @return as bl_client_stream; BL_EIO also when it is not whole. */
+int bl_session_backup(struct bl_session *session, FILE *out, struct bl_error_detail *detail);
+
 /** BL_EXIT_REFUSED for a refusal, BL_EXIT_UNAVAILABLE for everything that says nothing about the request. */
 enum bl_exit bl_session_exit(int error);
 

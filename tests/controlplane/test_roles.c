@@ -27,6 +27,7 @@ static const struct {
     {BL_AUTHORIZE_GET_STATUS, "yyny"}, {BL_AUTHORIZE_LIST_REJECTS, "yyny"}, {BL_AUTHORIZE_GET_TOP, "yyny"},
     {BL_AUTHORIZE_WATCH, "yyny"},      {BL_AUTHORIZE_EXPORT, "yyny"},       {BL_AUTHORIZE_HISTORY, "yyny"},
     {BL_AUTHORIZE_HEALTH, "yyyy"},     {BL_AUTHORIZE_HEALTH_WATCH, "yyyy"}, {BL_AUTHORIZE_REFLECTION, "yyyy"},
+    {BL_AUTHORIZE_BACKUP, "ynnn"},
 };
 
 _Static_assert(sizeof(methods) / sizeof(methods[0]) == BL_AUTHORIZE_METHOD_COUNT, "every method has its row");

@@ -249,10 +249,10 @@ class Watcher(threading.Thread):
     def run(self):
         try:
             for answer in self.call:
-                self.n_messages += 1
                 if answer.heartbeat:
                     self.heartbeats.append(answer.serial)
                     continue
+                self.n_messages += 1
                 record = self.records.setdefault(answer.serial, (answer.actor, answer.time_ms, []))
                 for group in answer.groups:
                     record[2].extend((kind(group.kind), prefix, group.source) for prefix in prefixes(group))
