@@ -68,7 +68,14 @@ static bool has(const char *line)
 
 static void expect(const char *line)
 {
-    ck_assert_msg(has(line), "expected '%s' in:\n%s", line, text);
+    const char *found;
+    char name[128];
+
+    if (has(line))
+        return;
+    (void)snprintf(name, sizeof(name), "\n%.*s", (int)strcspn(line, "{ "), line);
+    found = strstr(text, name);
+    ck_abort_msg("expected '%s', found '%.200s'", line, found == NULL ? "" : found + 1);
 }
 
 START_TEST(the_numbers_are_where_they_belong)

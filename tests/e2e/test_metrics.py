@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """/metrics as Prometheus reads it, after things that are known to have happened; the alarms and the dashboard against the
-page. Without libmicrohttpd there is no program; promtool is not needed."""
+page. Where promtool is there it checks the alarms, too."""
 import contextlib
 import http.client
 import ipaddress
@@ -180,6 +180,24 @@ def no_addresses(page):
                 assert key in ("worker", "le"), (name, key, value)
 
 
+def test_enforced_is_everywhere():
+    """The time ends with the last data plane's acknowledgement, and there is none for what nobody was there for."""
+    with Metered() as metered:
+        stub = metered.plane.stub()
+        with DataPlane(metered.plane) as edge, DataPlane(metered.plane, "slow", acknowledge=False) as slow:
+            wait_for("both", lambda: len(metered.plane.status().dataplanes) == 2)
+            apply(stub, update("LIST", "192.0.2.1"))
+            wait_for("both were sent it", lambda: edge.serial == slow.serial == 1)
+            edge.ack()
+            edge.report()
+            wait_for("its report", lambda: metered.page()("dataplane_serial", dataplane="edge") == 1)
+            assert metered.page()("enforced_seconds_count") == 0 == metered.page()("enforced_serial")
+            slow.ack()
+            wait_for("both have it", lambda: metered.page()("enforced_seconds_count") == 1)
+        page = metered.page()
+        assert page("enforced_unmeasured_total") == 0 and page("enforced_seconds_bucket", le="+Inf") == 1
+
+
 def test_alarms_and_dashboard_name_what_is_there():
     with Metered() as metered:
         plane = metered.plane
@@ -207,11 +225,13 @@ def test_alarms_and_dashboard_name_what_is_there():
             named |= names
         print(f"    {len(expressions)} expressions, {len(named)} of {len(there)} metrics")
     if shutil.which("promtool"):
-        checked = subprocess.run(["promtool", "check", "rules", str(MONITORING / "alerts.yml")], check=False,
-                                 capture_output=True, text=True, timeout=30)
-        assert checked.returncode == 0, checked.stdout + checked.stderr
+        for what in (("check", "rules", MONITORING / "alerts.yml"),
+                     ("test", "rules", ROOT / "tests/controlplane/alerts_test.yml")):
+            checked = subprocess.run(["promtool", *map(str, what)], check=False, capture_output=True, text=True,
+                                     timeout=30)
+            assert checked.returncode == 0, checked.stdout + checked.stderr
     else:
-        print("    skipped: promtool check rules (Debian package prometheus)")
+        print("    skipped: promtool check rules, promtool test rules (Debian package prometheus)")
 
 
 def test_only_the_page_and_only_get():
