@@ -1,6 +1,7 @@
 /* Lines on stderr; see notice.h. */
 #include "controlplane/notice.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -11,7 +12,7 @@ void bl_notice_write(const char *format, ...)
 {
     char text[TEXT_MAX];
     char line[LINE_MAX_BYTES];
-    int length = snprintf(line, sizeof(line), "bounceline-controlplane: ");
+    int length = snprintf(line, sizeof(line), "%.48s: ", program_invocation_short_name);
     va_list arguments;
 
     va_start(arguments, format);

@@ -1,6 +1,6 @@
 /** @file notice.h
- * One line on stderr for each event that an operator wants to know of. Bytes outside printable ASCII are escaped, so
- * that nothing a client sends can forge a line. Threads: any; a line is one write. */
+ * One line on stderr for each event that an operator wants to know of, behind the name of the program. Bytes outside
+ * printable ASCII are escaped, so that nothing a client sends can forge a line. Threads: any; a line is one write. */
 #ifndef BL_NOTICE_H
 #define BL_NOTICE_H
 
