@@ -456,7 +456,10 @@ class EstablishedReset(Established):
                 self.check_both_ends(way)
                 self.dialogue(way)
                 self.check_challenge(way)
-        self.assertEqual((grown["reset_established"], grown["challenge_reset"]), (2 * len(WAYS), len(WAYS)))
+        # A client's tail loss probe, some milliseconds after its segment, may come before our answer is there.
+        for name, least in (("reset_established", 2 * len(WAYS)), ("challenge_reset", len(WAYS))):
+            self.assertGreaterEqual(grown[name], least, name)
+            self.assertLessEqual(grown[name], 2 * least, name)
 
     def check_both_ends(self, way):
         with Capture(self.lab) as capture, self.open_to_the_server(way) as session:
