@@ -1,4 +1,5 @@
 /* Lines on stderr; see notice.h. */
+#define _GNU_SOURCE /* program_invocation_short_name */
 #include "controlplane/notice.h"
 
 #include <errno.h>
