@@ -13,6 +13,7 @@ struct item {
     struct bl_writer_job job;
     struct bl_publish_wait wait;
     int64_t arrived_ms;
+    bool queued;   /* counted in its lane of the writer */
     bool waits;    /* for data planes */
     bool answered; /* response is there */
     struct bl_codec_bytes response;
@@ -30,6 +31,9 @@ struct bl_push {
     size_t n_bytes;
     size_t n_sending_bytes; /* of the one that is being sent */
     size_t n_bulks;         /* in the writer's bulk lane */
+    size_t n_smalls;        /* in the other; there are never some in both */
+    struct item *held;      /* a bulk that waits until no small one is in front of it */
+    bool holding;           /* meanwhile, and until it is in its lane, nothing is read */
     bool receiving;
     bool sending;
     bool ended;     /* no more batches: half-closed, failed or stopped */
@@ -88,7 +92,8 @@ static void advance(struct bl_push *push)
 {
     (void)pthread_mutex_lock(&push->lock);
     send_next(push);
-    if (!push->receiving && !push->ended && push->n_items < BL_PUSH_BATCHES_MAX && push->n_bytes < BL_PUSH_BYTES_MAX) {
+    if (!push->receiving && !push->ended && !push->holding && push->n_items < BL_PUSH_BATCHES_MAX &&
+        push->n_bytes < BL_PUSH_BYTES_MAX) {
         push->receiving = true;
         bl_call_receive(push->call);
     }
@@ -184,6 +189,29 @@ static void wait_for_dataplanes(struct bl_push *push, struct item *item)
     bl_call_release(call);
 }
 
+static void submit(struct item *item);
+
+/* What was in front of the bulk that waits is decided. It is in its lane before anything else is read. */
+static void release_held(struct bl_push *push)
+{
+    struct item *held;
+
+    (void)pthread_mutex_lock(&push->lock);
+    held = push->n_smalls == 0 ? push->held : NULL;
+    if (held != NULL) {
+        push->held = NULL;
+        held->queued = true;
+        push->n_bulks++;
+    }
+    (void)pthread_mutex_unlock(&push->lock);
+    if (held == NULL)
+        return;
+    submit(held);
+    (void)pthread_mutex_lock(&push->lock);
+    push->holding = false;
+    (void)pthread_mutex_unlock(&push->lock);
+}
+
 /* The writer decided. While the server stops, and for a client that has gone, nobody waits any more. */
 static void job_done(struct bl_writer_job *job)
 {
@@ -193,13 +221,17 @@ static void job_done(struct bl_writer_job *job)
     bool waits;
 
     (void)pthread_mutex_lock(&push->lock);
-    push->n_bulks -= job->bulk;
+    if (item->queued && job->bulk)
+        push->n_bulks--;
+    else if (item->queued)
+        push->n_smalls--;
     waits = job->error == BL_OK && job->request.wait_enforced && !push->cancelled && push->error != BL_ECLOSED;
     item->waits = waits;
     if (waits)
         item->wait = (struct bl_publish_wait){
             .serial = job->serial, .deadline_ms = item->arrived_ms + job->request.deadline_ms, .done = wait_done};
     (void)pthread_mutex_unlock(&push->lock);
+    release_held(push);
     if (waits) {
         wait_for_dataplanes(push, item);
         return;
@@ -209,15 +241,30 @@ static void job_done(struct bl_writer_job *job)
     answer(item, &reached);
 }
 
-/* In the list before the writer has it: its answer must find its place. */
-static void append(struct bl_push *push, struct item *item)
+/* Behind what is in flight: in the bulks' lane while one is in it, and a bulk not in that lane while the other is in use.
+ * Under the lock. */
+static void choose_lane(struct bl_push *push, struct item *item)
 {
-    (void)pthread_mutex_lock(&push->lock);
     item->job.bulk = push->n_bulks != 0 || bl_writer_is_bulk(&item->job);
+    if (item->job.bulk && push->n_smalls != 0) {
+        push->held = item;
+        push->holding = true;
+        return;
+    }
+    item->queued = true;
+    push->n_bulks += item->job.bulk;
+    push->n_smalls += !item->job.bulk;
+}
+
+/* In the list before the writer has it: its answer must find its place. @return true when it may go to the writer. */
+static bool append(struct bl_push *push, struct item *item)
+{
+    bool goes;
+
+    (void)pthread_mutex_lock(&push->lock);
     if (item->job.error == BL_OK)
-        push->n_bulks += item->job.bulk;
-    else
-        item->job.bulk = false;
+        choose_lane(push, item);
+    goes = item->queued;
     if (push->last == NULL)
         push->first = item;
     else
@@ -226,6 +273,15 @@ static void append(struct bl_push *push, struct item *item)
     push->n_items++;
     push->n_bytes += item->job.request_bytes;
     (void)pthread_mutex_unlock(&push->lock);
+    return goes;
+}
+
+static void submit(struct item *item)
+{
+    if (bl_writer_submit(item->push->parts.writer, &item->job) == BL_OK)
+        return;
+    item->job.error = bl_error_set(&item->job.detail, BL_EFULL, "too much is queued, try again");
+    job_done(&item->job);
 }
 
 /* One message. @return BL_OK also for a batch that is refused. */
@@ -235,6 +291,7 @@ static int take_message(struct bl_push *push, const grpc_slice *message, struct 
     size_t length = GRPC_SLICE_LENGTH(*message);
     struct item *item = calloc(1, sizeof(*item));
     int error = item == NULL ? BL_ENOMEM : push->parts.admit(push->call, detail);
+    bool refused;
 
     if (error == BL_OK)
         error = bl_codec_client_decode_pushed(data, length, &item->job.request, &item->job.error, detail);
@@ -253,13 +310,12 @@ static int take_message(struct bl_push *push, const grpc_slice *message, struct 
     if (item->job.error != BL_OK)
         item->job.detail = *detail;
     bl_call_hold(push->call);
-    append(push, item);
-    if (item->job.error != BL_OK) {
+    refused = item->job.error != BL_OK;
+    /* From here on it may be answered and gone, where it is not ours to answer. */
+    if (append(push, item))
+        submit(item);
+    else if (refused)
         job_done(&item->job);
-    } else if (bl_writer_submit(push->parts.writer, &item->job) != BL_OK) {
-        item->job.error = bl_error_set(&item->job.detail, BL_EFULL, "too much is queued, try again");
-        job_done(&item->job);
-    }
     return BL_OK;
 }
 

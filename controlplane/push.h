@@ -6,10 +6,11 @@
  * is read until an answer has gone out, and HTTP/2's flow control stops the client. So a client that reads no answers
  * ends up not being read, and costs this much and no more. In flight, a batch is its message decoded (codec_client.h).
  *
- * Batches of a stream are decided in its order: one that could go before bulks (writer.h) stays behind its own. A batch
- * that is refused gets its refusal as its answer; a message that can't be decoded ends the stream behind the answers to
- * what came before it. The caller is identified anew for each batch. When the client goes, what the writer has is still
- * decided, and nobody waits for data planes any more.
+ * Batches of a stream are decided in its order: one that could go before bulks (writer.h) stays behind its own, and a
+ * bulk is held back, and nothing read, until the small ones in front of it are decided. A batch that is refused gets
+ * its refusal as its answer; a message that can't be decoded ends the stream behind the answers to what came before
+ * it. The caller is identified anew for each batch. When the client goes, what the writer has is still decided, and
+ * nobody waits for data planes any more.
  *
  * Threads: any; one lock a stream, which is never held while calling anyone who may call back. */
 #ifndef BL_PUSH_H

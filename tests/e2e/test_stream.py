@@ -90,6 +90,20 @@ def test_push_answers_in_order(plane):
     assert answers[1].serial == answers[0].serial + 1 and answers[1].n_removed == 1, answers[1]
 
 
+def test_push_decides_in_order_when_commits_are_full():
+    """One batch a commit, and small ones and bulks in turns: a bulk must not pass the small ones of its stream."""
+    with ControlPlane(extra="  commit_batches_max: 1\n") as plane:
+        batches = []
+        for i in range(200):
+            if i % 20 == 19:
+                batches.append(bulk(i * 200, 200, session="full", sequence=i))
+            else:
+                batches.append(batch(update("LIST", f"192.0.2.{i}"), session="full", sequence=i))
+        answers = list(plane.stub().Push(iter(batches), timeout=60))
+        assert [answer.sequence for answer in answers] == list(range(200))
+        assert [answer.serial for answer in answers] == list(range(1, 201)), "decided in another order than sent"
+
+
 def test_push_bad_batches_do_not_end_the_stream(plane):
     pusher = Pusher(plane.stub(), timeout=60)
     first = pusher.ask(batch(update("LIST", "192.0.2.1"), update("LIST", "192.0.2.256"), session="s", sequence=1))
@@ -727,6 +741,9 @@ def test_health_and_reflection(plane):
 def main():
     cases = [(name[len("test_"):], case) for name, case in globals().items() if name.startswith("test_")]
     wanted = sys.argv[1:]
+    unknown = set(wanted) - {name for name, _ in cases}
+    if unknown:
+        sys.exit(f"no such case: {' '.join(sorted(unknown))}")
     failed = 0
     print(f"control plane: {PROGRAM}")
     for name, case in cases:
