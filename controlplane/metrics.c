@@ -118,6 +118,8 @@ static void put_updates(FILE *out, const struct bl_metrics *metrics)
     single(out, "queued_bytes", "gauge", "Their bytes.", writer->n_queued_bytes);
     single(out, "write_fault", "gauge", "1 while writes are refused (disk full).",
            metrics->status->write_fault[0] != '\0');
+    single(out, "expiry_hold", "gauge", "1 while nothing expires by the wall clock (expiry_hold_percent).",
+           metrics->status->expiry_hold[0] != '\0');
     single(out, "log_bytes", "gauge", "Bytes of the log on disk.", metrics->log_bytes);
     put_histogram(out, "durable_seconds", "From a batch's arrival until it is on disk and answered.", metrics->durable);
     put_histogram(out, "enforced_seconds",

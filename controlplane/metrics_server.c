@@ -59,6 +59,7 @@ static void fill_status(const struct bl_metrics_server *server, struct page *pag
 
     status->uptime_ms = (uint64_t)(now_ms - server->started_ms);
     status->write_fault = bl_writer_fault(parts->writer);
+    status->expiry_hold = bl_writer_hold(parts->writer);
     (void)pthread_rwlock_rdlock(&parts->store->lock);
     status->durable_serial = bl_list_state_serial(parts->store->state);
     bl_list_state_count(parts->store->state, &status->counts);

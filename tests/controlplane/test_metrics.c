@@ -37,6 +37,7 @@ static void setup(void)
     memset(&durable, 0, sizeof(durable));
     memset(&enforced, 0, sizeof(enforced));
     status.write_fault = "";
+    status.expiry_hold = "";
     status.dataplanes = planes;
     text = NULL;
 }
@@ -120,9 +121,16 @@ START_TEST(the_numbers_are_where_they_belong)
     expect("bounceline_enforced_unmeasured_total 5");
     expect("bounceline_log_bytes 4096");
     expect("bounceline_write_fault 0");
+    expect("bounceline_expiry_hold 0");
     status.write_fault = "disk full";
     make();
     expect("bounceline_write_fault 1");
+    expect("bounceline_expiry_hold 0");
+    status.write_fault = "";
+    status.expiry_hold = "the clock stepped ahead";
+    make();
+    expect("bounceline_write_fault 0");
+    expect("bounceline_expiry_hold 1");
 }
 END_TEST
 
