@@ -9,12 +9,15 @@ import re
 import socket
 import sqlite3
 import sys
+import tempfile
 import time
 import unittest
+import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from controlplane import ControlPlane, DataPlane, apply, update, wait_for  # noqa: E402
 from portal import ACTOR, BASE, MailServer, Page, Portal, link_of  # noqa: E402
+from ticket import ticket  # noqa: E402
 
 LONG = bool(os.environ.get("BL_LONG"))
 MANY = {"requests_per_source_hour": 1000000, "requests_per_network_hour": 1000000, "requests_per_hour": 10000000,
@@ -178,6 +181,46 @@ class Round(unittest.TestCase):
         portal.request("POST", "/", {**form, "email": "alice@example.net", "ip": "192.0.2.60", "work": str(work)})
         self.mails.message(1)
         self.assertLess(time.monotonic() - start, 1.5)
+
+    def ticketed(self, **settings):
+        """A portal that knows the data planes' key, and ask(address, ticket): the status and how many mails came of it."""
+        key = os.urandom(16)
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="bounceline-test-")))
+        (folder / "ticket.key").write_bytes(key)
+        (folder / "ticket.key").chmod(0o400)
+        portal = self.portal(**{**MANY, **settings, "ticket_key_file": folder / "ticket.key"})
+
+        def ask(address, text):
+            status, _, page = portal.ask("alice@example.net", address, query=f"?ip={address}&t={text}")
+            return status, Page(page).text
+        return key, ask
+
+    def test_ticket_required(self):
+        """Only a bounce of the last week, for that very address, opens the flow. An IPv6 ticket is its /64's."""
+        key, ask = self.ticketed(ticket="required")
+        today = int(time.time()) // 86400
+        for address, other in (("192.0.2.41", "192.0.2.42"), ("2001:db8:41::1", "2001:db8:42::1")):
+            good = ticket(key, address, today)
+            for wrong in ("", good[:-1], ticket(key, other, today), ticket(os.urandom(16), address, today),
+                          ticket(key, address, today - 9), ticket(key, address, today + 2), "é'\"><"):
+                status, text = ask(address, urllib.parse.quote(wrong))
+                self.assertEqual(status, 403, wrong)
+                self.assertIn("link in your bounce", text)
+            self.assertEqual(self.mails.messages, [])
+            for n, age in enumerate((0, 6)):
+                self.assertEqual(ask(address, ticket(key, address, today - age))[0], 200)
+                self.assertIn(address, self.mails.message(n)["Subject"])
+            self.mails.messages.clear()
+        self.assertEqual(ask("2001:db8:42::2", ticket(key, "2001:db8:42::1", today))[0], 200)
+        self.mails.message(0)
+
+    def test_ticket_optional(self):
+        """With one the mail goes out at once, without one it waits."""
+        key, ask = self.ticketed(ticket="optional", delay_s=600, work_bits=0)
+        self.assertEqual(ask("192.0.2.43", "")[0], 200)
+        self.assertEqual(ask("192.0.2.44", ticket(key, "192.0.2.44", int(time.time()) // 86400))[0], 200)
+        self.assertIn("192.0.2.44", self.mails.message(0)["Subject"])
+        self.assertEqual(len(self.mails.messages), 1)
 
     def test_refuses(self):
         portal = self.portal(**MANY)
