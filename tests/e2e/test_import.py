@@ -8,6 +8,7 @@ The real lists are those of ../shared/data; where they are not there, that part 
 python3-grpcio and python3-grpc-tools.
 """
 import gzip
+import ipaddress
 import json
 import os
 import pathlib
@@ -98,6 +99,23 @@ def test_bad_files_change_nothing(plane):
     assert plane.stub().GetStatus(pb.GetStatusRequest()).n_listings == 0
 
 
+def exported_back(plane, name, wanted):
+    """What is exported is what was imported, and imported again it changes nothing."""
+    file = plane.dir / "exported"
+    for form in ("plain", "rbldnsd"):
+        subprocess.run([BOUNCELINE, "--socket", plane.dir / "run/control.sock", "export", "--source", name, "--format", form,
+                        "--output", file], check=True, timeout=60)
+        lines = file.read_text().splitlines()
+        options = ()
+        if form == "plain":
+            assert len(lines) == len(wanted) and {str(ipaddress.ip_network(line)) for line in lines} == wanted, name
+        else:  # one data set; a file that says it is a combination of them is not a list
+            assert lines.pop(0).startswith("$DATASET ")
+            file.write_text("\n".join(lines) + "\n")
+            options = ("--format", "ip6trie" if ":" in next(iter(wanted)) else "ip4set")
+        assert counts(run(plane, "import", file, "--source", name, "--replace", *options))[:2] == (0, 0), (name, form)
+
+
 def test_the_real_lists(plane):
     if not DATA.is_dir():
         print(f"skipped: {DATA} is not there")
@@ -111,6 +129,7 @@ def test_the_real_lists(plane):
         seen[name] = (answer["n_applied"], len(wanted))
         assert seen[name][0] == seen[name][1], seen
         assert counts(run(plane, "import", DATA / file, "--source", name, "--replace", *options))[:2] == (0, 0)
+        exported_back(plane, name, {str(ipaddress.ip_network(prefix)) for prefix in wanted})
     print(", ".join(f"{name}: {n[0]}" for name, n in seen.items()))
 
 
