@@ -5,8 +5,8 @@
  * A set is read and checked whole or not at all: a key that is not the certificate's, a certificate out of its time, a
  * CRL that no CA signed, that is out of its time, or that a CA lacks, is refused with the file's name. What a client
  * shows is verified again here (chain, purpose, times, revocation), though gRPC did so at the handshake: a connection
- * may be older than the set. OpenSSL; no gRPC. Threads: any; a set does not change. Cost: start-up, but for verify:
- * about 0.1 ms. */
+ * may be older than the set. OpenSSL; no gRPC. Threads: any; a set does not change. Cost: start-up, but for verify,
+ * which is some signatures' check. */
 #ifndef BL_CERTIFICATES_H
 #define BL_CERTIFICATES_H
 
