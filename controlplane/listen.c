@@ -1,14 +1,18 @@
-/* Unix sockets: made, replaced when stale, accepted with credentials; see listen.h. */
+/* Listening sockets; those of Unix: made, replaced when stale, accepted with credentials; see listen.h. */
 #define _GNU_SOURCE /* accept4, struct ucred */
 #include "controlplane/listen.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "bounceline/address.h"
 
 /* What is there already keeps its owner and mode: it may be the administrator's own choice. */
 static int make_directory(const char *path, mode_t mode, uint32_t uid, uint32_t gid, struct bl_error_detail *detail)
@@ -114,6 +118,41 @@ int bl_listen_give(const char *path, uint32_t uid, uint32_t gid, struct bl_error
         return BL_OK;
     return bl_error_set(detail, BL_EPERM, "%s: can't give the socket to user %d, group %d: %s", path, (int)uid,
                         (int)gid, strerror(errno));
+}
+
+int bl_listen_open_endpoint(const char *setting, const char *endpoint, struct bl_error_detail *detail)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in ipv4;
+        struct sockaddr_in6 ipv6;
+    } name = {0};
+    socklen_t length;
+    struct bl_address address;
+    uint16_t port;
+    int yes = 1;
+    int descriptor;
+    int error = bl_address_parse_endpoint(endpoint, &address, &port, detail);
+
+    if (error != BL_OK)
+        return error;
+    if (address.family == BL_FAMILY_IPV4) {
+        name.ipv4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
+        memcpy(&name.ipv4.sin_addr, address.bytes, sizeof(name.ipv4.sin_addr));
+        length = sizeof(name.ipv4);
+    } else {
+        name.ipv6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
+        memcpy(&name.ipv6.sin6_addr, address.bytes, sizeof(name.ipv6.sin6_addr));
+        length = sizeof(name.ipv6);
+    }
+    descriptor = socket(name.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (descriptor >= 0 && setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0 &&
+        bind(descriptor, &name.any, length) == 0 && listen(descriptor, SOMAXCONN) == 0)
+        return descriptor;
+    error = bl_error_set(detail, BL_EIO, "%s: %s: %s", setting, endpoint, strerror(errno));
+    if (descriptor >= 0)
+        (void)close(descriptor);
+    return error;
 }
 
 void bl_listen_close(int descriptor, const char *path)

@@ -1,5 +1,6 @@
 /** @file listen.h
- * Listening Unix sockets, and who is at the other end (main.c, sync_server.c call).
+ * Listening sockets, and who is at the other end of those of Unix (main.c, sync_server.c, metrics_server.c and the portal
+ * call).
  *
  * Threads: any. Cost: start-up, but for accept. */
 #ifndef BL_LISTEN_H
@@ -18,6 +19,10 @@ int bl_listen_prepare(const char *path, int itself, uint32_t uid, uint32_t gid, 
  * somebody answers on, or anything else of that name, is refused.
  * @return the descriptor, or BL_EEXIST, BL_EINVAL, BL_EIO. */
 int bl_listen_open(const char *path, uint32_t mode, struct bl_error_detail *detail);
+
+/** Listens on @p endpoint, as bl_address_parse_endpoint takes it; non-blocking, close-on-exec.
+ * @return the descriptor, BL_EINVAL, or BL_EIO naming @p setting. */
+int bl_listen_open_endpoint(const char *setting, const char *endpoint, struct bl_error_detail *detail);
 
 /** Gives the socket to @p uid and @p gid, UINT32_MAX: as it is. @return 0, or BL_EPERM naming the path. */
 int bl_listen_give(const char *path, uint32_t uid, uint32_t gid, struct bl_error_detail *detail);

@@ -1,10 +1,8 @@
 /* libmicrohttpd and the collecting of the numbers; see metrics_server.h. */
 #include "controlplane/metrics_server.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +12,11 @@
 
 #include "bounceline/address.h"
 #include "controlplane/clock.h"
+#include "controlplane/listen.h"
 #include "controlplane/log_sqlite.h"
 #include "controlplane/metrics.h"
 
-enum { CONNECTIONS_MAX = 16, TIMEOUT_S = 10, CONNECTION_BYTES = 16 << 10, BACKLOG = 16 };
+enum { CONNECTIONS_MAX = 16, TIMEOUT_S = 10, CONNECTION_BYTES = 16 << 10 };
 
 /* What a page is made of; too large for a stack. */
 struct page {
@@ -144,42 +143,6 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     return respond(connection, MHD_HTTP_OK, text, length, MHD_RESPMEM_MUST_FREE);
 }
 
-/* @return the descriptor, or BL_EIO. */
-static int open_listener(const char *endpoint, struct bl_error_detail *detail)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in ipv4;
-        struct sockaddr_in6 ipv6;
-    } name = {0};
-    socklen_t length;
-    struct bl_address address;
-    uint16_t port;
-    int yes = 1;
-    int descriptor;
-    int error = bl_address_parse_endpoint(endpoint, &address, &port, detail);
-
-    if (error != BL_OK)
-        return error;
-    if (address.family == BL_FAMILY_IPV4) {
-        name.ipv4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
-        memcpy(&name.ipv4.sin_addr, address.bytes, sizeof(name.ipv4.sin_addr));
-        length = sizeof(name.ipv4);
-    } else {
-        name.ipv6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
-        memcpy(&name.ipv6.sin6_addr, address.bytes, sizeof(name.ipv6.sin6_addr));
-        length = sizeof(name.ipv6);
-    }
-    descriptor = socket(name.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (descriptor >= 0 && setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0 &&
-        bind(descriptor, &name.any, length) == 0 && listen(descriptor, BACKLOG) == 0)
-        return descriptor;
-    error = bl_error_set(detail, BL_EIO, "controlplane.metrics: %s: %s", endpoint, strerror(errno));
-    if (descriptor >= 0)
-        (void)close(descriptor);
-    return error;
-}
-
 int bl_metrics_server_create(struct bl_metrics_server **out, const struct bl_metrics_parts *parts,
                              struct bl_error_detail *detail)
 {
@@ -190,7 +153,7 @@ int bl_metrics_server_create(struct bl_metrics_server **out, const struct bl_met
         return BL_ENOMEM;
     server->parts = *parts;
     server->started_ms = bl_clock_monotonic_ms();
-    descriptor = open_listener(parts->store->settings->metrics, detail);
+    descriptor = bl_listen_open_endpoint("controlplane.metrics", parts->store->settings->metrics, detail);
     if (descriptor < 0) {
         free(server);
         return descriptor;

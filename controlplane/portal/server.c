@@ -83,6 +83,13 @@ static struct bl_address find_peer(struct MHD_Connection *connection)
     if (info != NULL && info->client_addr != NULL && info->client_addr->sa_family == AF_INET) {
         address.family = BL_FAMILY_IPV4;
         memcpy(address.bytes, (const char *)info->client_addr + offsetof(struct sockaddr_in, sin_addr), 4);
+    } else if (info != NULL && info->client_addr != NULL && info->client_addr->sa_family == AF_INET6) {
+        char text[INET6_ADDRSTRLEN] = "";
+
+        /* By way of text, which makes an IPv4 address of a mapped one. */
+        (void)inet_ntop(AF_INET6, (const char *)info->client_addr + offsetof(struct sockaddr_in6, sin6_addr), text,
+                        sizeof(text));
+        (void)bl_address_parse(text, &address, NULL);
     }
     return address;
 }
@@ -250,30 +257,11 @@ static void complete(void *context, struct MHD_Connection *connection, void **co
     *connection_context = NULL;
 }
 
-static int listen_inet(const char *text, struct bl_error_detail *detail)
-{
-    const char *colon = strrchr(text, ':');
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(colon + 1))};
-    char host[INET_ADDRSTRLEN] = "";
-    int yes = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    (void)snprintf(host, sizeof(host), "%.*s", (int)(colon - text), text);
-    if (fd >= 0 && inet_pton(AF_INET, host, &address.sin_addr) == 1 &&
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0 &&
-        bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, SOMAXCONN) == 0)
-        return fd;
-    (void)bl_error_set(detail, BL_EIO, "portal.listen: %s: %s", text, strerror(errno));
-    if (fd >= 0)
-        (void)close(fd);
-    return BL_EIO;
-}
-
 int bl_server_listen(const char *listen, struct bl_error_detail *detail)
 {
     if (strncmp(listen, "unix:", 5) == 0)
         return bl_listen_open(listen + 5, 0660, detail);
-    return listen_inet(listen, detail);
+    return bl_listen_open_endpoint("portal.listen", listen, detail);
 }
 
 int bl_server_create(struct bl_server **out, struct bl_site *site, int listening, struct bl_error_detail *detail)

@@ -183,22 +183,16 @@ static int check_base_url(const char *text, struct bl_error_detail *detail)
 
 static int check_listen(const char *text, struct bl_error_detail *detail)
 {
-    const char *colon = strrchr(text, ':');
-    char *end;
+    struct bl_address address;
+    uint16_t port;
 
     if (strncmp(text, "unix:", 5) == 0)
         return check_socket(text + 5, detail);
-    if (colon != NULL && colon != text && is_alphanumeric(colon[1])) {
-        unsigned long port = strtoul(colon + 1, &end, 10);
-        struct bl_address address;
-        char host[64] = "";
-
-        memcpy(host, text, (size_t)(colon - text) < sizeof(host) ? (size_t)(colon - text) : 0);
-        if (*end == '\0' && port >= 1 && port <= 65535 && bl_address_parse(host, &address, NULL) == BL_OK &&
-            address.family == BL_FAMILY_IPV4)
-            return BL_OK;
-    }
-    return bl_error_set(detail, BL_EINVAL, "found '%.60s', expected unix:/PATH or an IPv4 address and port", text);
+    if (bl_address_parse_endpoint(text, &address, &port, NULL) == BL_OK)
+        return BL_OK;
+    return bl_error_set(
+        detail, BL_EINVAL,
+        "found '%.60s', expected unix:/PATH or an address and port, such as 127.0.0.1:8025 or [::1]:8025", text);
 }
 
 static int check_mail_server(const char *text, struct bl_error_detail *detail)

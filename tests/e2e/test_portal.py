@@ -222,6 +222,17 @@ class Round(unittest.TestCase):
         self.assertIn("192.0.2.44", self.mails.message(0)["Subject"])
         self.assertEqual(len(self.mails.messages), 1)
 
+    def test_listens_as_it_is_told(self):
+        """By IPv6 an IPv4 proxy is the one that is trusted; on a Unix socket whoever may open it is."""
+        portal = self.portal(**MANY, listen="[::]:{port}")
+        self.assertEqual(portal.ask("alice@example.net", "192.0.2.45", source="203.0.113.77")[0], 200)
+        self.assertIn("from 203.0.113.77/32", portal.said())
+        portal = self.portal(**MANY, listen="unix:{dir}/run/portal.sock")
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(portal.dir / "run/portal.sock"))
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            self.assertEqual(connection.makefile("rb").readline(), b"HTTP/1.1 200 OK\r\n")
+
     def test_refuses(self):
         portal = self.portal(**MANY)
         form = Page(portal.request("GET", "/")[2]).fields

@@ -28,7 +28,7 @@ SETTINGS = """portal:
   mail_from: delist@example.net
   contact: postmaster@example.net
   mail_server: smtp://127.0.0.1:{mail_port}
-  listen: 127.0.0.1:{port}
+  listen: "{listen}"
   socket: {socket}
   data_directory: {dir}
   user: nobody
@@ -168,11 +168,14 @@ class Portal:
         self.folder = tempfile.TemporaryDirectory(prefix="bounceline-test-")
         self.dir = pathlib.Path(self.folder.name)
         self.dir.chmod(0o755)
+        (self.dir / "run").mkdir()  # for a socket: as systemd's RuntimeDirectory makes it
+        os.chown(self.dir / "run", NOBODY, NOBODY)
         self.port = free_port()
         self.base = settings.pop("base_url", BASE)
+        listen = settings.pop("listen", "127.0.0.1:{port}").format(port=self.port, dir=self.dir)
         extra += "".join(f"  {key}: {value}\n" for key, value in settings.items())
         self.config = self.dir / "bounceline.yaml"
-        self.config.write_text(SETTINGS.format(base=self.base, mail_port=mails.port, port=self.port, extra=extra,
+        self.config.write_text(SETTINGS.format(base=self.base, mail_port=mails.port, listen=listen, extra=extra,
                                                socket=plane.socket, dir=self.dir / "data"))
         self.process = None
 
