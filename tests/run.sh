@@ -3,6 +3,9 @@
 #
 # One line a test, with its time; a test that fails says why below its line; the last line is the sum. Everything that
 # the host has to lend (huge pages, namespaces) is given back at the end, or by the next run after a kill -9.
+#
+# End to end tests share the cores. One that fails runs a second time when nothing else does: what fails alone too is
+# broken; what passes then is "unsteady", is shown as that with what it said, and more than UNSTEADY_MAX fail the run.
 # Exit: 0 nothing failed, 1 something did, 2 usage.
 set -euo pipefail
 
@@ -27,9 +30,13 @@ ONLY=''
 N_PASSED=0
 N_FAILED=0
 N_SKIPPED=0
+N_UNSTEADY=0
+UNSTEADY_MAX=2
 STATE=''
 LOG=''
 declare -A RUNNING=() # by process: name|log|start
+declare -A COMMANDS=() # by name: what start_test ran, quoted
+AGAIN=() # names that failed beside others
 
 usage() {
     cat <<'EOT'
@@ -44,7 +51,8 @@ to end tests in network namespaces with real mail servers. Must run as root.
   --only PATTERN  only tests whose name matches the regular expression
   --help          this text
 
-The last line is "N passed, N failed, N skipped"; the exit code is 1 if any failed.
+An end to end test that fails beside others and passes alone is "unsteady"; three of them are a failure.
+The last line is "N passed, N failed, N unsteady, N skipped"; the exit code is 1 if any failed.
 EOT
 }
 
@@ -71,12 +79,13 @@ parse_options() {
     done
 }
 
-# report passed|failed|skipped NAME SECONDS [WHY]
+# report passed|failed|unsteady|skipped NAME SECONDS [WHY]
 report() {
     say "$(printf '%-8s %-52s %8s s  %s' "$1" "$2" "$3" "${4:-}" | sed 's/ *$//')"
     case $1 in
         passed) N_PASSED=$((N_PASSED + 1)) ;;
         failed) N_FAILED=$((N_FAILED + 1)) ;;
+        unsteady) N_UNSTEADY=$((N_UNSTEADY + 1)) ;;
         skipped) N_SKIPPED=$((N_SKIPPED + 1)) ;;
     esac
 }
@@ -123,6 +132,7 @@ start_test() {
     log=$(mktemp)
     "$@" >"$log" 2>&1 </dev/null &
     RUNNING[$!]="$name|$log|$(now_ms)"
+    COMMANDS[$name]=$(printf '%q ' "$@")
     progress_running
 }
 
@@ -132,19 +142,42 @@ progress_running() {
     progress "${names# }"
 }
 
-# finish_test: waits for whichever test ends first, and reports it.
+# finish_test: waits for whichever test ends first, and reports it; a failure is left to run_again.
 finish_test() {
     local pid='' status=0 name log start
     wait -n -p pid "${!RUNNING[@]}" || status=$?
     IFS='|' read -r name log start <<<"${RUNNING[$pid]}"
     unset "RUNNING[$pid]"
-    report_run "$name" "$(elapsed "$start")" "$status" "$log"
+    if ((status != 0 && status != SKIP_CODE)); then
+        say "$name failed beside others ($(elapsed "$start") s, exit $status), and runs again alone:"
+        tail -n 60 "$log" | sed 's/^/    /'
+        AGAIN+=("$name")
+    else
+        report_run "$name" "$(elapsed "$start")" "$status" "$log"
+    fi
     rm -f "$log"
     if ((${#RUNNING[@]} > 0)); then progress_running; fi
 }
 
 finish_tests() {
     while ((${#RUNNING[@]} > 0)); do finish_test; done
+}
+
+# run_again: what failed beside others, one at a time.
+run_again() {
+    local name start status
+    for name in ${AGAIN[@]+"${AGAIN[@]}"}; do
+        status=0
+        start=$(now_ms)
+        progress "$name"
+        eval "${COMMANDS[$name]}" >"$LOG" 2>&1 </dev/null || status=$?
+        if ((status == 0)); then
+            report unsteady "$name" "$(elapsed "$start")" "passed alone"
+        else
+            report_run "$name" "$(elapsed "$start")" "$status" "$LOG"
+        fi
+    done
+    AGAIN=()
 }
 
 # build NAME PRESET FOLDER: a build is a test too; false when it failed.
@@ -209,6 +242,7 @@ end_to_end() {
             timeout --kill-after=10 "$E2E_SECONDS" /usr/bin/python3 -B "$TESTS/e2e/$name.py"
     done < <(e2e_names)
     finish_tests
+    run_again
 }
 
 # Each fuzzer for ten minutes on a copy of its corpus; what it finds stays in build/fuzz for a person.
@@ -279,8 +313,8 @@ main() {
     if [[ $asan == yes ]]; then end_to_end asan "$BL_BUILD/asan" '^test_(dataplane|rejects|limits)$'; fi
     if [[ $LONG == yes ]]; then fuzzers; fi
     say "Everything took $(elapsed "$start") s."
-    printf '%s passed, %s failed, %s skipped\n' "$N_PASSED" "$N_FAILED" "$N_SKIPPED"
-    ((N_FAILED == 0))
+    printf '%s passed, %s failed, %s unsteady, %s skipped\n' "$N_PASSED" "$N_FAILED" "$N_UNSTEADY" "$N_SKIPPED"
+    ((N_FAILED == 0 && N_UNSTEADY <= UNSTEADY_MAX))
 }
 
 main "$@"
