@@ -74,6 +74,7 @@ void bl_table_deep_prefetch(const struct bl_table_build *build, struct bl_ip6 ad
     struct deep deep = deep_of(build, address, length);
     struct lines lines = lines_of(build, deep.is_long);
 
+    BL_TABLE_KEEP_CALL();
     if (lines.n != 0)
         __builtin_prefetch(slot_at(&lines, deep.line, 0), 1);
 }

@@ -6,6 +6,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum { HOSTS = BL_TABLE_LAYOUT_HOSTS, NOT_THERE = BL_TABLE_LAYOUT_HOSTS };
 
@@ -44,26 +47,68 @@ static uint8_t *side_at(uint8_t *line, unsigned slot)
     return line + BL_TABLE_LAYOUT_SIDE + slot;
 }
 
+#ifdef __SSE2__
+/* Two loads that overlap: 16 bytes and the last 16 of 21. */
+enum { SECOND = HOSTS - 16 };
+
+/* A bit for every slot whose side byte, of these bits, is @p wanted. */
+static uint32_t side_bits(const struct spot *spot, uint8_t bits, uint8_t wanted)
+{
+    const uint8_t *side = spot->line + BL_TABLE_LAYOUT_SIDE;
+    const __m128i mask = _mm_set1_epi8((char)bits);
+    const __m128i value = _mm_set1_epi8((char)wanted);
+    __m128i a = _mm_loadu_si128((const __m128i *)(const void *)side);
+    __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(side + SECOND));
+
+    a = _mm_cmpeq_epi8(_mm_and_si128(a, mask), value);
+    b = _mm_cmpeq_epi8(_mm_and_si128(b, mask), value);
+    return (uint32_t)_mm_movemask_epi8(a) | (uint32_t)_mm_movemask_epi8(b) << SECOND;
+}
+
+/* A bit for every slot with the spot's tag. */
+static uint32_t tag_bits(const struct spot *spot)
+{
+    const __m128i value = _mm_set1_epi16((short)spot->tag);
+    __m128i a = _mm_loadu_si128((const __m128i *)(const void *)spot->line);
+    __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(spot->line + 16));
+    __m128i c = _mm_loadu_si128((const __m128i *)(const void *)(spot->line + 2 * (HOSTS - 8)));
+
+    a = _mm_packs_epi16(_mm_cmpeq_epi16(a, value), _mm_cmpeq_epi16(b, value));
+    c = _mm_packs_epi16(_mm_cmpeq_epi16(c, value), _mm_setzero_si128());
+    return (uint32_t)_mm_movemask_epi8(a) | (uint32_t)_mm_movemask_epi8(c) << (HOSTS - 8);
+}
+#else
+static uint32_t side_bits(const struct spot *spot, uint8_t bits, uint8_t wanted)
+{
+    uint32_t found = 0;
+
+    for (unsigned i = 0; i < HOSTS; i++)
+        found |= (uint32_t)((*side_at(spot->line, i) & bits) == wanted) << i;
+    return found;
+}
+
+static uint32_t tag_bits(const struct spot *spot)
+{
+    uint32_t found = 0;
+
+    for (unsigned i = 0; i < HOSTS; i++)
+        found |= (uint32_t)(tag_at(spot->line, i) == spot->tag) << i;
+    return found;
+}
+#endif
+
+/* Slots are used from the first on: the first without a class says how many. */
 static unsigned count_used(const struct spot *spot)
 {
-    unsigned n = 0;
-
-    while (n < HOSTS && (*side_at(spot->line, n) & ~spot->mask) != 0)
-        n++;
-    return n;
+    return (unsigned)__builtin_ctz(side_bits(spot, (uint8_t)~spot->mask, 0) | UINT32_C(1) << HOSTS);
 }
 
 static unsigned find_slot(const struct spot *spot)
 {
-    for (unsigned i = 0; i < HOSTS; i++) {
-        uint8_t side = *side_at(spot->line, i);
+    uint32_t used = (UINT32_C(1) << count_used(spot)) - 1;
+    uint32_t found = tag_bits(spot) & side_bits(spot, spot->mask, spot->extra) & used;
 
-        if ((side & ~spot->mask) == 0)
-            return NOT_THERE;
-        if (tag_at(spot->line, i) == spot->tag && (side & spot->mask) == spot->extra)
-            return i;
-    }
-    return NOT_THERE;
+    return found == 0 ? (unsigned)NOT_THERE : (unsigned)__builtin_ctz(found);
 }
 
 static void write_slot(struct bl_table_build *build, const struct spot *spot, unsigned slot, uint16_t tag, uint8_t side)
@@ -95,6 +140,7 @@ static uint8_t palette_number(struct bl_table_build *build, uint8_t class_id)
 
 void bl_table_hosts_prefetch(const struct bl_table_build *build, uint32_t address)
 {
+    BL_TABLE_KEEP_CALL();
     if (build->master->geometry.host_lines != 0)
         __builtin_prefetch(spot_of(build, bl_table_host_permute(&build->master->keys, address)).line, 1);
     if (build->n_map == NULL)

@@ -139,6 +139,9 @@ int bl_table_ranges_copy(struct bl_table_build *build, const struct bl_table_ran
 /** The pieces of one /16. @return how many. */
 size_t bl_table_ranges_read(const struct bl_table_ranges *ranges, uint32_t top, struct bl_table_range *out);
 
+/* gcc 12 takes a function that only prefetches for one without effect and, optimising at link time, drops the calls. */
+#define BL_TABLE_KEEP_CALL() __asm__ volatile("")
+
 /* table_hosts.c: bits of the address, whole. */
 
 /** Asks for the bytes that a change of the host will touch. */

@@ -156,14 +156,12 @@ void bl_address_prefix_mask(struct bl_prefix *prefix)
 
 bool bl_address_prefix_canonical(const struct bl_prefix *prefix)
 {
-    struct bl_prefix masked = *prefix;
+    struct bl_ip6 bits = bl_address_to_ip6(prefix->bytes);
+    uint64_t host_hi = prefix->length < 64 ? UINT64_MAX >> prefix->length : 0;
+    uint64_t host_lo = prefix->length <= 64 ? UINT64_MAX : prefix->length < 128 ? UINT64_MAX >> (prefix->length - 64) : 0;
 
-    if (prefix->family != BL_FAMILY_IPV4 && prefix->family != BL_FAMILY_IPV6)
-        return false;
-    if (prefix->length > bl_address_bits(prefix->family))
-        return false;
-    bl_address_prefix_mask(&masked);
-    return memcmp(masked.bytes, prefix->bytes, sizeof(masked.bytes)) == 0;
+    return (prefix->family == BL_FAMILY_IPV4 || prefix->family == BL_FAMILY_IPV6) &&
+           prefix->length <= bl_address_bits(prefix->family) && ((bits.hi & host_hi) | (bits.lo & host_lo)) == 0;
 }
 
 bool bl_address_prefix_covers(const struct bl_prefix *outer, const struct bl_prefix *inner)
