@@ -158,7 +158,9 @@ bool bl_address_prefix_canonical(const struct bl_prefix *prefix)
 {
     struct bl_ip6 bits = bl_address_to_ip6(prefix->bytes);
     uint64_t host_hi = prefix->length < 64 ? UINT64_MAX >> prefix->length : 0;
-    uint64_t host_lo = prefix->length <= 64 ? UINT64_MAX : prefix->length < 128 ? UINT64_MAX >> (prefix->length - 64) : 0;
+    uint64_t host_lo = prefix->length <= 64   ? UINT64_MAX
+                       : prefix->length < 128 ? UINT64_MAX >> (prefix->length - 64)
+                                              : 0;
 
     return (prefix->family == BL_FAMILY_IPV4 || prefix->family == BL_FAMILY_IPV6) &&
            prefix->length <= bl_address_bits(prefix->family) && ((bits.hi & host_hi) | (bits.lo & host_lo)) == 0;
