@@ -163,7 +163,7 @@ static enum loadgen_wrong judge_payload(struct loadgen_check *check, const struc
     }
 }
 
-static uint8_t flags_of(enum loadgen_step step)
+static uint16_t flags_of(enum loadgen_step step)
 {
     switch (step) {
     case LOADGEN_STEP_SYN_ACK:
@@ -183,7 +183,7 @@ static enum loadgen_wrong judge_header(const struct loadgen_heard *heard, enum l
     static const uint8_t mss[4] = {2, 4, SERVER_MSS >> 8, SERVER_MSS & 0xff};
     size_t options_bytes = step == LOADGEN_STEP_SYN_ACK ? sizeof(mss) : 0;
 
-    if (heard->flags != flags_of(step))
+    if (heard->flags != flags_of(step) || heard->urgent != 0 || !heard->dont_fragment)
         return LOADGEN_WRONG_FLAGS;
     if (heard->window != SERVER_WINDOW)
         return LOADGEN_WRONG_WINDOW;
@@ -300,6 +300,7 @@ static enum loadgen_found judge_passed(struct loadgen_check *check, const uint8_
     *wrong = LOADGEN_WRONG_TWICE;
     if (note->index_1 == index + 1 && note->step != 0)
         return found_wrong(check, *wrong);
+    *wrong = LOADGEN_RIGHT;
     if (note->index_1 == index + 1)
         note->step = 1;
     if (index < check->first) {

@@ -18,10 +18,20 @@ enum { LOADGEN_NOTES = 1 << 20, LOADGEN_TEXT_MAX = 640 };
 #define LOADGEN_WRONGS(X) \
     X(CHECKSUM, "checksum") \
     X(LINK, "link") \
-    X(UNKNOWN, "answers_nothing_sent") X(ACKNOWLEDGEMENT, "acknowledgement") X(SEQUENCE, "sequence") \
-        X(COOKIE, "cookie") X(FLAGS, "flags") X(WINDOW, "window") X(OPTIONS, "options") X(PADDING, "padding") \
-            X(TEXT, "text") X(CODE, "code") X(TICKET, "ticket") X(CHANGED, "changed") X(SIDE, "side") \
-                X(TWICE, "twice")
+    X(UNKNOWN, "answers_nothing_sent") \
+    X(ACKNOWLEDGEMENT, "acknowledgement") \
+    X(SEQUENCE, "sequence") \
+    X(COOKIE, "cookie") \
+    X(FLAGS, "flags") \
+    X(WINDOW, "window") \
+    X(OPTIONS, "options") \
+    X(PADDING, "padding") \
+    X(TEXT, "text") \
+    X(CODE, "code") \
+    X(TICKET, "ticket") \
+    X(CHANGED, "changed") \
+    X(SIDE, "side") \
+    X(TWICE, "twice")
 
 enum loadgen_wrong {
 #define X(name, text) LOADGEN_WRONG_##name,

@@ -15,7 +15,12 @@
 /** What is heard, in this order. X(name, text) */
 #define LOADGEN_STEPS(X) \
     X(SYN_ACK, "syn_ack") \
-    X(GREETING, "greeting") X(EHLO, "ehlo") X(MAIL, "mail") X(RCPT, "rcpt") X(BYE, "bye") X(LAST, "last")
+    X(GREETING, "greeting") \
+    X(EHLO, "ehlo") \
+    X(MAIL, "mail") \
+    X(RCPT, "rcpt") \
+    X(BYE, "bye") \
+    X(LAST, "last")
 
 enum loadgen_step {
 #define X(name, text) LOADGEN_STEP_##name,

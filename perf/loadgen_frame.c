@@ -181,7 +181,8 @@ static bool read_tcp(const uint8_t *tcp, size_t bytes, uint64_t sum, struct load
     heard->ends.client_port = (uint16_t)get16(tcp + 2);
     heard->sequence = get32(tcp + 4);
     heard->acknowledgement = get32(tcp + 8);
-    heard->flags = tcp[13];
+    heard->flags = (uint16_t)(get16(tcp + 12) & 0xfff);
+    heard->urgent = (uint16_t)get16(tcp + 18);
     heard->window = (uint16_t)get16(tcp + 14);
     heard->options = tcp + TCP_BYTES;
     heard->options_bytes = (uint8_t)(head - TCP_BYTES);
@@ -204,11 +205,13 @@ bool loadgen_frame_read(const struct loadgen_link *link, const uint8_t *frame, s
     if (ip == NULL)
         return false;
     heard->checksums_right = true;
+    heard->dont_fragment = true;
     if (heard->ends.family == BL_FAMILY_IPV4) {
         bytes = get16(ip + 2);
-        if (ip[0] != 0x45 || ip[9] != LOADGEN_TCP || (get16(ip + 6) & 0x3fff) != 0 || bytes < IPV4_BYTES)
+        if (ip[0] != 0x45 || ip[9] != LOADGEN_TCP || (get16(ip + 6) & 0xbfff) != 0 || bytes < IPV4_BYTES)
             return false;
         bytes -= IPV4_BYTES;
+        heard->dont_fragment = get16(ip + 6) != 0;
         addresses = ip + 12;
         heard->checksums_right = bl_checksum_fold(bl_checksum_add(0, ip, IPV4_BYTES)) == 0xffff;
     } else {

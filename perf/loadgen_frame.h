@@ -65,15 +65,17 @@ static inline size_t loadgen_frame_link_bytes(const struct loadgen_link *link)
 /** A TCP segment that came in. */
 struct loadgen_heard {
     struct loadgen_ends ends; /**< the client is the receiver: the frame's destination */
-    uint8_t flags;
     uint8_t options_bytes;
+    uint16_t flags; /**< with the four bits above them */
     uint16_t window;
+    uint16_t urgent;
     uint16_t payload_bytes;
     uint32_t sequence;
     uint32_t acknowledgement;
     const uint8_t *options;
     const uint8_t *payload;
     bool checksums_right;
+    bool dont_fragment;     /**< always, in IPv6 */
     bool padded_with_zeros; /**< and not longer than Ethernet makes it */
 };
 
