@@ -22,7 +22,7 @@
 
 #include "perf/loadgen_report.h"
 
-enum { EXIT_WRONG = 1, EXIT_CANNOT_RUN = 3, EXIT_LOST = 4 };
+enum { EXIT_WRONG = 1, EXIT_CANNOT_RUN = 3, EXIT_LOST = 4, WARM_UP_RATE = 20000 };
 
 static void on_signal(int number)
 {
@@ -108,7 +108,7 @@ static bool try_rate(struct loadgen *loadgen, struct loadgen_search *search, dou
 {
     struct loadgen_result *result = &search->trials[search->n_trials];
 
-    loadgen_trial_run(loadgen, rate, result);
+    loadgen_trial_run(loadgen, rate, loadgen->options.count, result);
     search->n_trials++;
     if (!is_good(loadgen, result))
         return false;
@@ -156,11 +156,27 @@ static int exit_code(const struct loadgen *loadgen, const struct loadgen_search 
                                                                                                     : EXIT_SUCCESS;
 }
 
+/* Rings and buffers are touched for the first time, which costs milliseconds. @return false after a wrong answer: then this
+ * was the run. */
+static bool warm_up(struct loadgen *loadgen, struct loadgen_search *search)
+{
+    const struct loadgen_options *options = &loadgen->options;
+
+    if (options->warm_up == 0)
+        return true;
+    loadgen_trial_run(loadgen, options->rate < WARM_UP_RATE ? options->rate : WARM_UP_RATE, options->warm_up,
+                      &search->trials[0]);
+    search->n_trials = is_wrong(loadgen) ? 1 : 0;
+    return search->n_trials == 0;
+}
+
 static int measure(struct loadgen *loadgen)
 {
     struct loadgen_search search = {.best = -1};
 
-    if (loadgen->options.search)
+    if (!warm_up(loadgen, &search))
+        loadgen_trial_stop = 1;
+    else if (loadgen->options.search)
         find_rate(loadgen, &search);
     else
         (void)try_rate(loadgen, &search, loadgen->options.rate);

@@ -9,6 +9,7 @@ BL_LOADGEN=${BL_LOADGEN:-$BL_BUILD/perf/loadgen}
 WIRE=memif
 DATAPLANE_CPUS=0@0,1@1
 LOADGEN_CPU=0
+RING=11
 LISTS=()
 SETTINGS=()
 REST=()
@@ -19,7 +20,8 @@ URL='https://delist.example.net/?ip={address}'
 usage() {
     cat <<'EOT'
 Usage: perf/loadgen_here.sh [--wire memif|veth] [--listed FILE[=CODE]]... [--url URL] [--set 'KEY: VALUE']... [--keys]
-                            [--plane-lcores LCORES] [--loadgen-cpu N] [-- LOADGEN OPTIONS]
+                            [--plane-lcores LCORES] [--loadgen-cpu N] [--ring N]
+                            [-- LOADGEN OPTIONS]
 
 Starts a data plane on two wires, with the lists as its table file and no control plane, runs loadgen on the other ends
 of the wires with the same lists, ends everything, and exits with loadgen's code. Must run as root.
@@ -31,6 +33,7 @@ of the wires with the same lists, ends everything, and exits with loadgen's code
   --set           a line for section dataplane of the settings, such as 'workers: 2'
   --keys          cookies and tickets are verified with keys that are made for the run; the URL gets a {ticket}
   --plane-lcores  DPDK's lcores of the data plane, main first (default: 0@0,1@1)
+  --ring          2^N frames wait in each memif ring (default: 11)
   --loadgen-cpu   default: 0, with the data plane's main core, which mostly sleeps
 
 Programs: BL_BUILD, BL_DATAPLANE, BL_LOADGEN. Anything behind -- is loadgen's: see loadgen --help.
@@ -48,7 +51,7 @@ parse() {
             --help | -h) usage; exit 0 ;;
             --keys) KEYS=yes; shift; continue ;;
             --) shift; REST=("$@"); return ;;
-            --wire | --listed | --url | --set | --plane-lcores | --loadgen-cpu)
+            --wire | --listed | --url | --set | --plane-lcores | --loadgen-cpu | --ring)
                 (($# > 1)) || CODE=2 die "$1: expected a value: see --help" ;;
             *) CODE=2 die "$1 is not an option: see --help" ;;
         esac
@@ -59,6 +62,7 @@ parse() {
             --set) SETTINGS+=("$2") ;;
             --plane-lcores) DATAPLANE_CPUS=$2 ;;
             --loadgen-cpu) LOADGEN_CPU=$2 ;;
+            --ring) RING=$2 ;;
         esac
         shift 2
     done
@@ -101,10 +105,10 @@ veth() {
 make_wires() {
     case $WIRE in
         memif)
-            WAN="net_memif_wan,role=server,id=0,rsize=11,socket-abstract=no,socket=$DIR/wan.memif"
-            LAN="net_memif_lan,role=server,id=0,rsize=11,socket-abstract=no,socket=$DIR/lan.memif"
-            PORTS=(--vdev "net_memif0,role=client,id=0,rsize=11,socket-abstract=no,socket=$DIR/wan.memif"
-                --vdev "net_memif1,role=client,id=0,rsize=11,socket-abstract=no,socket=$DIR/lan.memif")
+            WAN="net_memif_wan,role=server,id=0,rsize=$RING,socket-abstract=no,socket=$DIR/wan.memif"
+            LAN="net_memif_lan,role=server,id=0,rsize=$RING,socket-abstract=no,socket=$DIR/lan.memif"
+            PORTS=(--vdev "net_memif0,role=client,id=0,rsize=$RING,socket-abstract=no,socket=$DIR/wan.memif"
+                --vdev "net_memif1,role=client,id=0,rsize=$RING,socket-abstract=no,socket=$DIR/lan.memif")
             IN=()
             ;;
         veth)

@@ -23,6 +23,7 @@ enum {
     OPTION_SERVER_PORT,
     OPTION_RATE_MIN,
     OPTION_DRAIN,
+    OPTION_WARM_UP,
     OPTION_SEARCH,
     OPTION_LOSS,
     OPTION_RESOLUTION,
@@ -89,6 +90,8 @@ static const struct argp_option option_list[] = {
      "What begins in a second, whatever comes back; with --search the highest tried (default: 10000)", 2},
     {"seconds", 't', "S", 0, "How long; with --search each trial (default: 10, with --search 2)", 2},
     {"count", 'n', "N", 0, "Instead: so many", 2},
+    {"warm-up", OPTION_WARM_UP, "N", 0,
+     "Begin so many before, at 20000 a second at most: judged, but not counted (default: 4096)", 2},
     {"drain", OPTION_DRAIN, "S", 0, "How long to wait for the last answers (default: 0.5)", 2},
     {"search", OPTION_SEARCH, NULL, 0, "Find the highest rate at which no more than --loss is lost (RFC 2544)", 2},
     {"loss", OPTION_LOSS, "PERCENT", 0, "What may be lost (with --search: default 0, the no-drop rate)", 2},
@@ -295,6 +298,9 @@ static error_t parse_run(int option, char *argument, struct argp_state *state, s
     case OPTION_DRAIN:
         options->drain_s = read_number(argument, 0, 60, state);
         return 0;
+    case OPTION_WARM_UP:
+        options->warm_up = (uint64_t)read_number(argument, 0, 1e9, state);
+        return 0;
     case OPTION_SEARCH:
         options->search = true;
         return 0;
@@ -423,6 +429,7 @@ static void set_defaults(struct loadgen_options *options)
         .server_port = 25,
         .rate = 10000,
         .rate_min = 1000,
+        .warm_up = 4096,
         .drain_s = 0.5,
         .loss_percent = -1,
         .lan_port = LOADGEN_SECOND_PORT,

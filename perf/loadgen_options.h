@@ -62,6 +62,7 @@ struct loadgen_options {
     double rate_min;
     uint64_t count; /**< 0: for `seconds` */
     double seconds;
+    uint64_t warm_up;
     double drain_s;
     bool search;
     bool quick;

@@ -207,16 +207,15 @@ static void expect_seen_only(struct loadgen *loadgen)
             tally->expected[kind] = 0;
 }
 
-void loadgen_trial_run(struct loadgen *loadgen, double rate, struct loadgen_result *result)
+void loadgen_trial_run(struct loadgen *loadgen, double rate, uint64_t count, struct loadgen_result *result)
 {
-    const struct loadgen_options *options = &loadgen->options;
     struct loadgen_check *check = &loadgen->check;
     uint64_t sent = frames_sent(loadgen), received = frames_received(loadgen), refused = frames_refused(loadgen);
     uint64_t next = 0;
     uint64_t now;
 
     *result = (struct loadgen_result){.rate = rate};
-    result->n_planned = options->count != 0 ? options->count : (uint64_t)(rate * options->seconds + 0.5);
+    result->n_planned = count != 0 ? count : (uint64_t)(rate * loadgen->options.seconds + 0.5);
     loadgen_check_start(check, (double)now_ns(loadgen) + 1e6, 1e9 / rate);
     now = run(loadgen, result, &next);
     result->seconds = ((double)now - check->start_ns) / 1e9;

@@ -55,7 +55,7 @@ struct loadgen_result {
 /** Ends a trial early; a signal handler sets it. */
 extern volatile int loadgen_trial_stop;
 
-/** The tally is in loadgen->check. */
-void loadgen_trial_run(struct loadgen *loadgen, double rate, struct loadgen_result *result);
+/** The tally is in loadgen->check. @param count how much is begun; 0: for the seconds in the options */
+void loadgen_trial_run(struct loadgen *loadgen, double rate, uint64_t count, struct loadgen_result *result);
 
 #endif
