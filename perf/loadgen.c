@@ -8,10 +8,12 @@
  * Exit: 0 all answers right, 1 a wrong one, 2 usage, 3 it could not run, 4 too much was lost. */
 #include <errno.h>
 #include <math.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,7 +24,7 @@
 
 #include "perf/loadgen_report.h"
 
-enum { EXIT_WRONG = 1, EXIT_CANNOT_RUN = 3, EXIT_LOST = 4, WARM_UP_RATE = 20000 };
+enum { EXIT_WRONG = 1, EXIT_CANNOT_RUN = 3, EXIT_LOST = 4, WARM_UP_RATE = 20000, STOP_FIRST_MS = 10000 };
 
 static void on_signal(int number)
 {
@@ -188,11 +190,25 @@ static int measure(struct loadgen *loadgen)
     return exit_code(loadgen, &search);
 }
 
+/* Also of a child that nobody has waited for: that is why no kill(pid, 0). */
+static void stop_first(int pid)
+{
+    struct pollfd ended = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+
+    if (ended.fd < 0)
+        return;
+    (void)kill(pid, SIGTERM);
+    (void)poll(&ended, 1, STOP_FIRST_MS);
+    close(ended.fd);
+}
+
 /* @return @p code, or 3 when the capture could not be written whole. */
 static int finish(struct loadgen *loadgen, int code)
 {
     struct loadgen_capture *capture = &loadgen->capture;
 
+    if (loadgen->options.stop_first != 0)
+        stop_first(loadgen->options.stop_first);
     loadgen_port_close(&loadgen->wan);
     loadgen_port_close(&loadgen->lan);
     if (capture->file != NULL && fclose(capture->file) != 0 && capture->error == 0)

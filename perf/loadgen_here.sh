@@ -10,6 +10,7 @@ WIRE=memif
 DATAPLANE_CPUS=0@0,1@1
 LOADGEN_CPU=0
 RING=11
+TABLE=''
 LISTS=()
 SETTINGS=()
 REST=()
@@ -19,7 +20,7 @@ URL='https://delist.example.net/?ip={address}'
 
 usage() {
     cat <<'EOT'
-Usage: perf/loadgen_here.sh [--wire memif|veth] [--listed FILE[=CODE]]... [--url URL] [--set 'KEY: VALUE']... [--keys]
+Usage: perf/loadgen_here.sh [--wire memif|veth] [--listed FILE[=CODE]]... [--url URL] [--set 'KEY: VALUE']... [--keys] [--table FILE]
                             [--plane-lcores LCORES] [--loadgen-cpu N] [--ring N]
                             [-- LOADGEN OPTIONS]
 
@@ -29,6 +30,7 @@ of the wires with the same lists, ends everything, and exits with loadgen's code
   --wire memif    two processes, shared memory, no kernel (default)
   --wire veth     net_af_packet on veth pairs in a network namespace that is made and removed: the port is the limit
   --listed        as loadgen's; without one a made list of 1,000 IPv4 and 1,000 IPv6 prefixes
+  --table         this table file instead of one of the lists
   --url           of the 550, of both programs
   --set           a line for section dataplane of the settings, such as 'workers: 2'
   --keys          cookies and tickets are verified with keys that are made for the run; the URL gets a {ticket}
@@ -51,7 +53,7 @@ parse() {
             --help | -h) usage; exit 0 ;;
             --keys) KEYS=yes; shift; continue ;;
             --) shift; REST=("$@"); return ;;
-            --wire | --listed | --url | --set | --plane-lcores | --loadgen-cpu | --ring)
+            --wire | --listed | --url | --set | --plane-lcores | --loadgen-cpu | --ring | --table)
                 (($# > 1)) || CODE=2 die "$1: expected a value: see --help" ;;
             *) CODE=2 die "$1 is not an option: see --help" ;;
         esac
@@ -63,6 +65,7 @@ parse() {
             --plane-lcores) DATAPLANE_CPUS=$2 ;;
             --loadgen-cpu) LOADGEN_CPU=$2 ;;
             --ring) RING=$2 ;;
+            --table) TABLE=$2 ;;
         esac
         shift 2
     done
@@ -162,7 +165,11 @@ main() {
         more=(--cookie-key "$DIR/cookie.key" --ticket-key "$DIR/ticket.key")
         [[ $URL == *'{ticket}'* ]] || URL+='&t={ticket}'
     fi
-    "$BL_BUILD/perf/make_table_file" --url "$URL" "${LISTS[@]}" "$DIR/table" >&2
+    if [[ -n $TABLE ]]; then
+        install -m 600 "$TABLE" "$DIR/table"
+    else
+        "$BL_BUILD/perf/make_table_file" --url "$URL" "${LISTS[@]}" "$DIR/table" >&2
+    fi
     make_wires
     write_settings >"$DIR/bounceline.yaml"
     "${IN[@]}" "$BL_DATAPLANE" --config "$DIR/bounceline.yaml" </dev/null 2>"$DIR/log" &
@@ -172,7 +179,7 @@ main() {
         sleep 0.05
     done
     "${IN[@]}" "$BL_LOADGEN" --lcores "0@$LOADGEN_CPU" --no-pci --in-memory -m "${BL_LOADGEN_MB:-256}" --no-telemetry \
-        --file-prefix "loadgen-$$" --log-level=pmd.net.memif:critical --log-level=*:warning "${PORTS[@]}" -- "${LISTS[@]}" --url "$URL" "${more[@]}" \
+        --file-prefix "loadgen-$$" --log-level=pmd.net.memif:critical --log-level=*:warning "${PORTS[@]}" -- --stop-first "$PLANE" "${LISTS[@]}" --url "$URL" "${more[@]}" \
         "${REST[@]}" || status=$?
     [[ -z ${BL_LOG:-} ]] || cp "$DIR/log" "$BL_LOG"
     return "$status"

@@ -30,6 +30,7 @@ enum {
     OPTION_WAN_PORT,
     OPTION_LAN_PORT,
     OPTION_WAIT,
+    OPTION_STOP_FIRST,
     OPTION_HOSTNAME,
     OPTION_URL,
     OPTION_STAGE,
@@ -101,6 +102,8 @@ static const struct argp_option option_list[] = {
     {"lan-port", OPTION_LAN_PORT, "N|none", 0, "And toward the servers' (default: 1, or none when there is one port)",
      2},
     {"wait", OPTION_WAIT, "S", 0, "For both links to come up (default: 10)", 2},
+    {"stop-first", OPTION_STOP_FIRST, "PID", 0,
+     "End this process before the ports are closed: DPDK's memif frees the rings under a peer that polls them", 2},
     {"quick", OPTION_QUICK, NULL, 0, "A smoke: 1 s, trials of 0.3 s, resolution 10 %", 2},
     {NULL, 0, NULL, 0, "What must come back:", 3},
     {"hostname", OPTION_HOSTNAME, "NAME", 0, "In the greeting (default: mx.example.org)", 3},
@@ -322,6 +325,9 @@ static error_t parse_run(int option, char *argument, struct argp_state *state, s
         return 0;
     case OPTION_WAIT:
         options->wait_s = read_number(argument, 0, 3600, state);
+        return 0;
+    case OPTION_STOP_FIRST:
+        options->stop_first = (int)read_whole(argument, 2, 1U << 30, state);
         return 0;
     case OPTION_QUICK:
         options->quick = true;

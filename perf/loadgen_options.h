@@ -71,6 +71,7 @@ struct loadgen_options {
     uint16_t wan_port;
     uint16_t lan_port; /**< or LOADGEN_NO_PORT: another machine's; LOADGEN_SECOND_PORT */
     double wait_s;
+    int stop_first; /**< process; 0: none */
     /* what must come back */
     const char *hostname;
     const char *url;
