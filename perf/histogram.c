@@ -11,15 +11,6 @@ uint64_t histogram_bucket_max(unsigned bucket)
     return ((uint64_t)(bucket - (octave << HISTOGRAM_PART_BITS)) << octave) + (UINT64_C(1) << octave) - 1;
 }
 
-void histogram_add(struct histogram *to, const struct histogram *from)
-{
-    to->n += from->n;
-    if (from->max > to->max)
-        to->max = from->max;
-    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
-        to->buckets[i] += from->buckets[i];
-}
-
 uint64_t histogram_quantile(const struct histogram *histogram, double quantile)
 {
     double wanted = quantile * (double)histogram->n;

@@ -2,7 +2,7 @@
  * Durations in log-linear buckets: each power of two is cut into 64 parts, so that a quantile is at most 1/64 above the
  * true one, from nanoseconds to centuries, in 30 KiB and without a search (loadgen_check → histogram → loadgen_report).
  *
- * Below 128 every value has a bucket of its own. Two histograms add up bucket by bucket. Pure. Threads: one at a time a
+ * Below 128 every value has a bucket of its own. Pure. Threads: one at a time a
  * histogram. Cost: recording is a shift and an add. Source: the layout of G. Tene's HdrHistogram. */
 #ifndef BL_PERF_HISTOGRAM_H
 #define BL_PERF_HISTOGRAM_H
@@ -41,9 +41,6 @@ static inline void histogram_record(struct histogram *histogram, uint64_t value)
         histogram->max = value;
     histogram->buckets[histogram_bucket(value)]++;
 }
-
-/** Adds @p from to @p to. */
-void histogram_add(struct histogram *to, const struct histogram *from);
 
 /** The least value that at least the share @p quantile (0..1) of all are not above, rounded up to its bucket's highest,
  * but never above the largest that was recorded; 0 of an empty one. */

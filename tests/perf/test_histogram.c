@@ -75,23 +75,6 @@ START_TEST(small_values_are_exact)
 }
 END_TEST
 
-START_TEST(sums_are_of_both)
-{
-    static struct histogram both;
-
-    memset(&both, 0, sizeof(both));
-    fill(3);
-    histogram_add(&both, &histogram);
-    fill(4);
-    histogram_add(&both, &histogram);
-    ck_assert_uint_eq(both.n, 2 * VALUES);
-    for (unsigned i = 0; i < VALUES; i++)
-        histogram_record(&histogram, UINT64_MAX); /* and nothing of one shows in the other */
-    ck_assert_uint_eq(both.n, 2 * VALUES);
-    ck_assert_uint_lt(histogram_quantile(&both, 0.25), histogram_quantile(&both, 0.75));
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("histogram");
@@ -102,7 +85,6 @@ int main(void)
     tcase_add_loop_test(all, quantiles_are_close, 0, 5);
     tcase_add_test(all, buckets_follow_each_other);
     tcase_add_test(all, small_values_are_exact);
-    tcase_add_test(all, sums_are_of_both);
     suite_add_tcase(suite, all);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
