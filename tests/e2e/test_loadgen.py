@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """perf/loadgen against the real data plane over shared memory: dialogues of both families and everything beside them, all
-answers right; one prefix that hears another code is found, so is another URL and another key; the same seed sends the same
+answers right; one prefix that hears another code is found, so are another URL and another key; the same seed sends the same
 frames; captures are read by others; a search, a replay, and ports of the kernel's.
 
 How much is lost is the machine's business and decides nothing here: answers do."""
@@ -47,7 +47,8 @@ class Loadgen(unittest.TestCase):
     def play(self, *arguments, here=(), code=0):
         """loadgen_here.sh; returns loadgen's JSON, if any, and the words."""
         command = [HERE, *here, "--", "--json", *arguments]
-        done = subprocess.run(list(map(str, command)), env={**os.environ, "BL_BUILD": str(bl.BUILD), "BL_PLANE_MB": "256"},
+        done = subprocess.run(list(map(str, command)), env={**os.environ, "BL_BUILD": str(bl.BUILD), "BL_PLANE_MB": "256",
+                                                             "BL_LOADGEN_MB": "128"},
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400, check=False)
         self.assertEqual(done.returncode, code, done.stderr[-3000:] + done.stdout[-2000:])
         return json.loads(done.stdout) if done.stdout else None, done.stderr
@@ -131,6 +132,7 @@ class Loadgen(unittest.TestCase):
         shown = bytes.fromhex("".join(line for line in words.split("bytes:\n")[1].split("\n  expected")[0].split("\n")))
         self.assertIn(b"550 5.7.607 Access denied, banned sending IP [45.7.0.", shown)
 
+        run = ("--count", 3000, "--rate", 10000, "--warm-up", 0)
         result, _ = self.play(*run, "--url", "https://delist.example.org/?ip={address}", code=1)
         self.assertEqual(result["wrong"], result["wrong_of"]["text"])
         self.assertGreater(result["wrong"], 100)
@@ -138,8 +140,6 @@ class Loadgen(unittest.TestCase):
         result, _ = self.play(*run, "--ticket-key", self.dir / "key", here=["--keys"], code=1)
         self.assertEqual(result["wrong"], result["wrong_of"]["ticket"])
         self.assertGreater(result["wrong"], 100)
-        result, _ = self.play(*run, "--cookie-key", self.dir / "key", here=["--keys"], code=1)
-        self.assertEqual(result["wrong"], result["wrong_of"]["cookie"])
 
     def test_same_seed(self):
         """What begins, in its order: SYNs, and what has a mark at its end."""
@@ -167,7 +167,7 @@ class Loadgen(unittest.TestCase):
         self.assertEqual(result["search"]["limited_by"], "rate")
         self.assertEqual(len(result["search"]["trials"]), 1)
         # No machine here begins so many: found is something below, or nothing.
-        done = subprocess.run([HERE, "--", "--search", "--quick", "--rate", "50000000", "--rate-min", "20000", "--resolution", "50",
+        done = subprocess.run([HERE, "--", "--search", "--quick", "--rate", "5000000", "--rate-min", "50000", "--resolution", "50",
                                "--loss", "5", "--json"], env={**os.environ, "BL_BUILD": str(bl.BUILD)}, capture_output=True,
                               text=True, timeout=200, check=False)
         self.assertIn(done.returncode, (0, 4), done.stderr)
