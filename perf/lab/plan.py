@@ -1,0 +1,94 @@
+"""What the lab runs, in this order, and what is promised of it: issue 4 and 7 ask for the figures of BARS."""
+import dataclasses
+import fnmatch
+
+QUICK_SECONDS, FULL_SECONDS = 170, 2340
+
+
+@dataclasses.dataclass
+class Bench:
+    """A program of build/perf or perf/ that takes --quick and --csv FILE. Exit 77: it can't run here, its last line says
+    why."""
+    name: str
+    of: str
+    quick_seconds: int  # what it may take; then it is ended
+    full_seconds: int
+    full: list = dataclasses.field(default_factory=list)  # arguments instead of --quick
+
+
+BENCHES = [
+    Bench("bench_burst", "cycles a packet of each class, without a port", 30, 240),
+    Bench("bench_wire", "the data plane against dpdk-testpmd, on the same virtual ports", 60, 420),
+    Bench("loadgen", "checked dialogues, and the highest rate under a loss threshold", 30, 240),
+    Bench("peer_postfix", "CPU time of a rejected dialogue: postscreen, smtpd and the data plane", 40, 180),
+    Bench("peer_filters", "a listed packet dropped: nftables, ipset and XDP", 40, 180),
+    Bench("peer_bridge", "allowed TCP through the appliance and through a kernel bridge", 40, 240),
+    Bench("bench_update", "updates: Redis, PostgreSQL and etcd on the same batches", 40, 240),
+    Bench("bench_live", "changes while workers look up", 10, 30),
+    Bench("bench_list_state", "bytes a listing in the control plane", 15, 60),
+    Bench("bench_table", "the prefix table against DPDK's own structures", 70, 900),
+]
+
+
+@dataclasses.dataclass
+class Bar:
+    """A promise: every figure whose bench, case, contender and measure match must be at least, or at most, the limit.
+    The patterns are those of a shell."""
+    text: str
+    bench: str
+    case: str
+    contender: str
+    measure: str
+    at_least: bool
+    limit: float
+
+    def is_for(self, figure):
+        return figure.bench == self.bench and all(
+            fnmatch.fnmatchcase(value, pattern) for value, pattern in
+            ((figure.case, self.case), (figure.contender, self.contender), (figure.measure, self.measure)))
+
+    def asked(self, unit):
+        return f"{'at least' if self.at_least else 'at most'} {self.limit:g} {unit}"
+
+    def judge(self, figure):
+        """met, not met, or open: the interval leaves it open."""
+        good = figure.low >= self.limit if self.at_least else figure.high <= self.limit
+        bad = figure.high < self.limit if self.at_least else figure.low > self.limit
+        return "met" if good else "not met" if bad else "open"
+
+
+def table_bars():
+    """Issue 4: how many times as fast as the best peer at 30 % hits, and MiB a replica."""
+    asked = [("1.5 k networks", 4, 0.3), ("100 k *", 3, 1), ("1 M clustered", 2.5, 6), ("1 M uniform", 3.5, 6),
+             ("10 M clustered", 2, 48), ("10 M uniform", 2.5, 48), ("IPv6 100 k *", 3, 4), ("IPv6 1 M *", 3, 22)]
+    for name, ratio, mib in asked:
+        yield Bar("lookups against the best of DPDK's structures", "bench_table", f"{name}, *, 30 % hits",
+                  "bounceline/best peer", "ratio", True, ratio)
+        yield Bar("memory of a replica", "bench_table", f"{name}, *", "bounceline", "memory read", False, mib)
+
+
+BARS = [
+    Bar("a rejected dialogue against postscreen, in the program", "peer_postfix", "dialogue, program",
+        "bounceline/postscreen", "ratio", True, 300),
+    Bar("connect and greeting through the appliance, median", "peer_bridge", "connect and greeting",
+        "bounceline/bridge", "ratio of p50", False, 1),
+    Bar("connect and greeting through the appliance, 99 %", "peer_bridge", "connect and greeting",
+        "bounceline/bridge", "ratio of p99", False, 1),
+    Bar("goodput under a flood of listed sources", "peer_bridge", "flood of listed sources",
+        "bounceline/bounceline without flood", "ratio of goodput", True, 0.95),
+    *table_bars(),
+]
+
+
+def smaller_is_better(figure):
+    """Of a ratio: as its bar says; without one, ours/peer is how many times better."""
+    for bar in BARS:
+        if bar.is_for(figure):
+            return not bar.at_least
+    return figure.measure != "ratio"
+
+
+def bars_judged(figures):
+    """(bar, figure, verdict) of all that match; a noisy figure is not judged."""
+    return [(bar, figure, bar.judge(figure) if figure.state == "result" else "no result")
+            for bar in BARS for figure in figures if bar.is_for(figure)]

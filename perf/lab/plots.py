@@ -1,0 +1,135 @@
+"""Plots, drawn by gnuplot as SVG that takes the page's colours: cost and memory against the size of the list, and bars
+with their intervals."""
+import re
+import subprocess
+
+PALETTE = ["#0b84a5", "#f6a000", "#6f4e9c", "#2e9d5b", "#ca472f", "#8d99ae", "#b0723c", "#d06ba8"]
+OURS_FIRST = ("bounceline", "one access")
+
+
+class PlotError(Exception):
+    """gnuplot's words."""
+
+
+def quoted(text):
+    return "'" + text.replace("'", "''") + "'"
+
+
+def gnuplot(script):
+    done = subprocess.run(["gnuplot", "-"], input=script, capture_output=True, text=True, check=False)
+    if done.returncode != 0 or "<svg" not in done.stdout:
+        raise PlotError(done.stderr.strip() or "gnuplot drew nothing")
+    return adapt(done.stdout)
+
+
+def adapt(svg):
+    """Without a head of its own; black and grey become the colour of the page's text."""
+    svg = svg[svg.index("<svg"):]
+    svg = re.sub(r"<(title|desc)>.*?</\1>", "", svg, flags=re.S)
+    svg = re.sub(r"rgb\( *0, *0, *0\)|\bblack\b|#000000", "currentColor", svg)
+    return re.sub(r"stroke=.gray.", 'stroke="currentColor" stroke-opacity="0.2"', svg)
+
+
+def head(width, height):
+    return (f"set terminal svg noenhanced size {width},{height} dynamic font 'system-ui,sans-serif,13' background "
+            "rgb '#00000000'\nset border 3 lw 0.8\nset tics nomirror out\n"
+            "set grid lw 0.5 lc rgb '#808080' dashtype 3\n")
+
+
+def order(names):
+    """Ours first, then as they came."""
+    return sorted(dict.fromkeys(names), key=lambda name: name not in OURS_FIRST)
+
+
+def lines(series, x_label, y_label):
+    """@series: {name: [(x, value, low, high)]}; both axes logarithmic."""
+    script = head(860, 420) + "set logscale xy\nset key outside below horizontal\nset format x '%.0s %c'\n"
+    script += f"set xlabel {quoted(x_label)}\nset ylabel {quoted(y_label)}\nset offsets graph 0.05, graph 0.05, 0, 0\n"
+    parts = []
+    for index, name in enumerate(order(series)):
+        rows = "\n".join(" ".join(f"{number:.6g}" for number in point) for point in sorted(series[name]))
+        script += f"$d{index} << EOD\n{rows}\nEOD\n"
+        width = 3 if name == "bounceline" else 1.5
+        parts.append(f"$d{index} using 1:2:3:4 with yerrorlines lw {width} pt 7 ps 0.5 "
+                     f"lc rgb '{PALETTE[index % len(PALETTE)]}' title {quoted(name)}")
+    return gnuplot(script + "plot " + ", \\\n  ".join(parts) + "\n")
+
+
+def bars(rows, x_label, logarithmic=True):
+    """@rows: [(label, group, value, low, high)], drawn as lying bars; the same group has the same colour."""
+    groups = order(group for _, group, *_ in rows)
+    smallest = min(value for _, _, value, *_ in rows)
+    logarithmic = logarithmic and smallest > 0 and max(value for _, _, value, *_ in rows) > 8 * smallest
+    start = 10 ** -9 if logarithmic else 0
+    script = head(860, 60 + 26 * len(rows))
+    script += f"set xlabel {quoted(x_label)}\nset yrange [{len(rows) - 0.4}:-0.6]\nset border 1\nunset key\n"
+    script += "set ytics scale 0\nset grid noytics xtics\nset style fill solid 0.85 noborder\n"
+    if logarithmic:
+        script += f"set logscale x\nset xrange [{smallest / 3:.6g}:*]\n"
+    else:
+        script += "set xrange [0:*]\n"
+    script += "set ytics (" + ", ".join(f"{quoted(row[0])} {index}" for index, row in enumerate(rows)) + ")\n"
+    parts = []
+    for index, (_, group, value, low, high) in enumerate(rows):
+        script += f"$b{index} << EOD\n{value:.6g} {index} {low:.6g} {high:.6g}\nEOD\n"
+        colour = PALETTE[groups.index(group) % len(PALETTE)]
+        parts.append(f"$b{index} using 1:2:({start}):1:($2-0.32):($2+0.32) with boxxyerror lc rgb '{colour}'")
+        parts.append(f"$b{index} using 1:2:3:4 with xerrorbars pt 0 lw 1.5 lc rgb '#000000'")
+        parts.append(f"$b{index} using 4:2:(sprintf('  %.4g', $1)) with labels left")
+    return gnuplot(script + "set rmargin 8\nplot " + ", \\\n  ".join(parts) + "\n")
+
+
+def entries_of(figure):
+    """bench_table's cases: "1 M clustered, 1000000 entries, IPv4, 30 % hits"."""
+    match = re.search(r"(\d+) entries, IPv4", figure.case)
+    return int(match[1]) if match else None
+
+
+def table_series(figures, measure):
+    """Of clustered lists and the small one of networks, as mail servers have them."""
+    series = {}
+    for figure in figures:
+        entries = entries_of(figure)
+        if figure.bench == "bench_table" and figure.measure == measure and entries and "uniform" not in figure.case:
+            if figure.value > 0 and len(series) < 12:
+                series.setdefault(figure.contender, []).append((entries, figure.value, figure.low, figure.high))
+    return series
+
+
+def chosen(figures, units, words, benches=("",)):
+    """Figures with one of the units, whose case or measure has one of the words."""
+    return [figure for figure in figures if figure.unit in units
+            and figure.bench.startswith(tuple(benches)) and figure.measure.split(" ")[0] != "ratio"
+            and any(word in f"{figure.case} {figure.measure}".lower() for word in words)]
+
+
+def bars_of(figures, logarithmic=True):
+    rows = [(f"{figure.case}: {figure.contender}, {figure.measure}", figure.contender, figure.value, figure.low,
+             figure.high) for figure in figures[:28]]
+    return bars(rows, figures[0].unit, logarithmic)
+
+
+def all_plots(figures):
+    """(title, words under it, SVG or None): None where nothing was measured for it."""
+    def by_unit(found, words, logarithmic=True):
+        units = dict.fromkeys(figure.unit for figure in found)
+        return [(words, bars_of([figure for figure in found if figure.unit == unit], logarithmic)) for unit in units]
+
+    cost, memory = table_series(figures, "lookup 30 % hits"), table_series(figures, "memory read")
+    plots = {
+        "Cost against the size of the list": [
+            ("ns a lookup, 30 % hits, clustered lists", lines(cost, "entries", "ns a lookup"))] if cost else [],
+        "Memory against the size of the list": [
+            ("MiB that lookups read", lines(memory, "entries", "MiB"))] if memory else [],
+        "Cost of a packet": by_unit(chosen(figures, ("cycles", "ns"), ("",), ("bench_burst", "peer_filters")),
+                                    "with the interval of the median"),
+        "Dialogues": by_unit(chosen(figures, ("us", "1/s", "/s", "dialogues/s"), ("dialogue",)),
+                             "CPU time of a dialogue, and dialogues a second"),
+        "Latency": by_unit(chosen(figures, ("us", "ns", "ms"), ("p50", "p90", "p99", "p999"),
+                                  ("peer_bridge", "loadgen", "bench_wire")), "percentiles"),
+        "Updates": by_unit(chosen(figures, ("us", "ms", "1/s", "/s", "updates/s"), ("p50", "p99", "update", "durable"),
+                                  ("bench_update", "bench_live")), "latency and rate of updates"),
+        "Goodput under flood": by_unit(chosen(figures, ("MiB/s", "Mbit/s", "1/s", "/s"), ("goodput",)),
+                                       "of allowed traffic, with and without a flood of listed sources", False),
+    }
+    return plots
