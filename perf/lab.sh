@@ -1,7 +1,7 @@
 #!/bin/bash
 # Measures everything side by side with its peers and writes a report. See --help and perf/README.md.
 #
-#   perf/lab.sh → packages, release build, huge pages → lab/lab.py: the benches, figures.csv, report.html
+#   perf/lab.sh → packages, release build, huge pages → lab/run.py: the benches, figures.csv, report.html
 #
 # The huge pages go back when it ends, however it ends.
 set -euo pipefail
@@ -17,11 +17,12 @@ OUT=''
 BASELINE=''
 ARGUMENTS=()
 MODE=''
+BUILD=yes
 STATE=''
 
 usage() {
     cat <<'EOT'
-Usage: perf/lab.sh --quick | --full [--only PATTERN] [--baseline FILE] [--out FOLDER]
+Usage: perf/lab.sh --quick | --full [--only PATTERN] [--baseline FILE] [--out FOLDER] [--no-build]
 
 Installs the Debian packages that are missing, builds the release, takes huge pages, runs every bench with its peers,
 one after the other, and writes into a folder: report.html (one page, nothing from elsewhere), figures.csv, the plots,
@@ -32,6 +33,7 @@ a log and a CSV of each bench. Must run as root, on a machine that does nothing 
   --only PATTERN   only benches whose name matches the regular expression
   --baseline FILE  figures.csv of an earlier run: its ratios and sizes are compared with this run's
   --out FOLDER     where to write (default: build/lab/DATE-TIME)
+  --no-build       measure what is in build/ (or BL_BUILD) as it is
   --help           this text
 
 Exit: 0 measured, 1 a bench failed or none could run, 2 usage, 3 the machine was not quiet: what was measured is no
@@ -51,6 +53,7 @@ parse_options() {
                 [[ -z $MODE || $MODE == "$1" ]] || usage_error "--quick and --full are two things"
                 MODE=$1
                 ;;
+            --no-build) BUILD=no ;;
             --only | --baseline | --out)
                 (($# > 1)) || usage_error "$1 expects a value"
                 case $1 in
@@ -87,10 +90,9 @@ cleanup() {
     exit "$status"
 }
 
-# Somebody who brings a build of his own (BL_BUILD) wants that one measured.
 prepare() {
     packages_install build lab perf
-    if [[ $BL_BUILD == "$BL_ROOT/build" ]]; then build_preset release "$BL_BUILD"; fi
+    if [[ $BUILD == yes ]]; then build_preset release "$BL_BUILD"; fi
     lab_sweep
     trap cleanup EXIT
     trap 'exit 130' INT TERM HUP
@@ -106,7 +108,7 @@ main() {
     require_root "perf/lab.sh $*"
     prepare
     OUT=${OUT:-$BL_BUILD/lab/$(date +%Y%m%d-%H%M%S)}
-    BL_BUILD=$BL_BUILD /usr/bin/python3 -B "$PERF/lab/lab.py" "${ARGUMENTS[@]}" --out "$OUT" &
+    BL_BUILD=$BL_BUILD /usr/bin/python3 -B "$PERF/lab/run.py" "${ARGUMENTS[@]}" --out "$OUT" &
     CHILD=$!
     wait "$CHILD" || status=$?
     CHILD=''

@@ -2,6 +2,8 @@
 import dataclasses
 import fnmatch
 
+import figures
+
 QUICK_SECONDS, FULL_SECONDS = 170, 2340
 
 
@@ -85,10 +87,10 @@ def smaller_is_better(figure):
     for bar in BARS:
         if bar.is_for(figure):
             return not bar.at_least
-    return figure.measure != "ratio"
+    return not figures.is_ratio(figure)
 
 
-def bars_judged(figures):
+def bars_judged(found):
     """(bar, figure, verdict) of all that match; a noisy figure is not judged."""
-    return [(bar, figure, bar.judge(figure) if figure.state == "result" else "no result")
-            for bar in BARS for figure in figures if bar.is_for(figure)]
+    return [(bar, figure, bar.judge(figure) if figure.state == figures.RESULT else "no result")
+            for bar in BARS for figure in found if bar.is_for(figure)]

@@ -3,6 +3,8 @@ with their intervals."""
 import re
 import subprocess
 
+import figures
+
 PALETTE = ["#0b84a5", "#f6a000", "#6f4e9c", "#2e9d5b", "#ca472f", "#8d99ae", "#b0723c", "#d06ba8"]
 OURS_FIRST = ("bounceline", "one access")
 
@@ -26,13 +28,14 @@ def adapt(svg):
     """Without a head of its own; black and grey become the colour of the page's text."""
     svg = svg[svg.index("<svg"):]
     svg = re.sub(r"<(title|desc)>.*?</\1>", "", svg, flags=re.S)
+    svg = re.sub(r'<rect x="0" y="0"[^>]*/>', "", svg)
     svg = re.sub(r"rgb\( *0, *0, *0\)|\bblack\b|#000000", "currentColor", svg)
     return re.sub(r"stroke=.gray.", 'stroke="currentColor" stroke-opacity="0.2"', svg)
 
 
 def head(width, height):
-    return (f"set terminal svg noenhanced size {width},{height} dynamic font 'system-ui,sans-serif,13' background "
-            "rgb '#00000000'\nset border 3 lw 0.8\nset tics nomirror out\n"
+    return (f"set terminal svg noenhanced size {width},{height} dynamic font 'system-ui,sans-serif,13'\n"
+            "set border 3 lw 0.8\nset tics nomirror out\n"
             "set grid lw 0.5 lc rgb '#808080' dashtype 3\n")
 
 
@@ -43,7 +46,7 @@ def order(names):
 
 def lines(series, x_label, y_label):
     """@series: {name: [(x, value, low, high)]}; both axes logarithmic."""
-    script = head(860, 420) + "set logscale xy\nset key outside below horizontal\nset format x '%.0s %c'\n"
+    script = head(860, 420) + "set logscale xy\nset key outside above horizontal\nset format x '%.0s %c'\n"
     script += f"set xlabel {quoted(x_label)}\nset ylabel {quoted(y_label)}\nset offsets graph 0.05, graph 0.05, 0, 0\n"
     parts = []
     for index, name in enumerate(order(series)):
@@ -85,51 +88,51 @@ def entries_of(figure):
     return int(match[1]) if match else None
 
 
-def table_series(figures, measure):
-    """Of clustered lists and the small one of networks, as mail servers have them."""
+def table_series(found, measure):
+    """Of clustered lists and the small one of networks, as mail servers have them; of rte_fib what fits every list."""
     series = {}
-    for figure in figures:
+    for figure in found:
         entries = entries_of(figure)
         if figure.bench == "bench_table" and figure.measure == measure and entries and "uniform" not in figure.case:
-            if figure.value > 0 and len(series) < 12:
+            if figure.value > 0 and not re.search(r"[128] B|scalar|x4", figure.contender):
                 series.setdefault(figure.contender, []).append((entries, figure.value, figure.low, figure.high))
     return series
 
 
-def chosen(figures, units, words, benches=("",)):
+def chosen(found, units, words, benches=("",)):
     """Figures with one of the units, whose case or measure has one of the words."""
-    return [figure for figure in figures if figure.unit in units
-            and figure.bench.startswith(tuple(benches)) and figure.measure.split(" ")[0] != "ratio"
+    return [figure for figure in found if figure.unit in units
+            and figure.bench.startswith(tuple(benches)) and not figures.is_ratio(figure)
             and any(word in f"{figure.case} {figure.measure}".lower() for word in words)]
 
 
-def bars_of(figures, logarithmic=True):
+def bars_of(found, logarithmic=True):
     rows = [(f"{figure.case}: {figure.contender}, {figure.measure}", figure.contender, figure.value, figure.low,
-             figure.high) for figure in figures[:28]]
-    return bars(rows, figures[0].unit, logarithmic)
+             figure.high) for figure in found[:28]]
+    return bars(rows, found[0].unit, logarithmic)
 
 
-def all_plots(figures):
+def all_plots(found):
     """(title, words under it, SVG or None): None where nothing was measured for it."""
-    def by_unit(found, words, logarithmic=True):
-        units = dict.fromkeys(figure.unit for figure in found)
-        return [(words, bars_of([figure for figure in found if figure.unit == unit], logarithmic)) for unit in units]
+    def by_unit(some, words, logarithmic=True):
+        units = dict.fromkeys(figure.unit for figure in some)
+        return [(words, bars_of([figure for figure in some if figure.unit == unit], logarithmic)) for unit in units]
 
-    cost, memory = table_series(figures, "lookup 30 % hits"), table_series(figures, "memory read")
+    cost, memory = table_series(found, "lookup 30 % hits"), table_series(found, "memory read")
     plots = {
         "Cost against the size of the list": [
             ("ns a lookup, 30 % hits, clustered lists", lines(cost, "entries", "ns a lookup"))] if cost else [],
         "Memory against the size of the list": [
             ("MiB that lookups read", lines(memory, "entries", "MiB"))] if memory else [],
-        "Cost of a packet": by_unit(chosen(figures, ("cycles", "ns"), ("",), ("bench_burst", "peer_filters")),
+        "Cost of a packet": by_unit(chosen(found, ("cycles", "ns"), ("",), ("bench_burst", "peer_filters")),
                                     "with the interval of the median"),
-        "Dialogues": by_unit(chosen(figures, ("us", "1/s", "/s", "dialogues/s"), ("dialogue",)),
+        "Dialogues": by_unit(chosen(found, ("us", "1/s", "/s", "dialogues/s"), ("dialogue",)),
                              "CPU time of a dialogue, and dialogues a second"),
-        "Latency": by_unit(chosen(figures, ("us", "ns", "ms"), ("p50", "p90", "p99", "p999"),
+        "Latency": by_unit(chosen(found, ("us", "ns", "ms"), ("p50", "p90", "p99", "p999"),
                                   ("peer_bridge", "loadgen", "bench_wire")), "percentiles"),
-        "Updates": by_unit(chosen(figures, ("us", "ms", "1/s", "/s", "updates/s"), ("p50", "p99", "update", "durable"),
+        "Updates": by_unit(chosen(found, ("us", "ms", "1/s", "/s", "updates/s"), ("p50", "p99", "update", "durable"),
                                   ("bench_update", "bench_live")), "latency and rate of updates"),
-        "Goodput under flood": by_unit(chosen(figures, ("MiB/s", "Mbit/s", "1/s", "/s"), ("goodput",)),
+        "Goodput under flood": by_unit(chosen(found, ("MiB/s", "Mbit/s", "1/s", "/s"), ("goodput",)),
                                        "of allowed traffic, with and without a flood of listed sources", False),
     }
     return plots

@@ -117,14 +117,15 @@ def machine_facts():
         "source": f"commit {commit}{' with changes that are in no commit' if changed else ''}" if commit else "no commit",
         "CPU": f"{lscpu.get('Model name', 'not shown')}, {os.cpu_count()} CPUs, {lscpu.get('Thread(s) per core', '?')} "
                f"threads a core, {lscpu.get('NUMA node(s)', '?')} NUMA nodes",
-        "caches": ", ".join(f"{level} {lscpu[f'{level} cache']}" for level in ("L1d", "L2", "L3")
-                            if f"{level} cache" in lscpu) or "not shown",
+        "caches": ", ".join(f"{level} {int(said('getconf', name) or 0) >> 10} KiB" for level, name in
+                            (("L1d", "LEVEL1_DCACHE_SIZE"), ("L2", "LEVEL2_CACHE_SIZE"), ("L3", "LEVEL3_CACHE_SIZE"))),
         "hypervisor": lscpu.get("Hypervisor vendor", "none shown"),
         "governor": read_first("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "memory": read_first("/proc/meminfo", r"MemTotal:(.*)"),
         "huge pages": read_first("/proc/meminfo", r"HugePages_Total:(.*)") + " of "
                       + read_first("/proc/meminfo", r"Hugepagesize:(.*)"),
-        "kernel": f"{platform.release()}, booted with: {read_first('/proc/cmdline')}",
+        "kernel": " ".join([platform.release(), *re.findall(
+            r"\S*(?:mitigations|isolcpus|nohz|rcu_nocbs|pstate|idle|iommu|hugepage)\S*", read_first("/proc/cmdline"))]),
         "DPDK": said("pkg-config", "--modversion", "libdpdk") or "not shown",
         "compiler": said("gcc", "--version").split("\n")[0],
         "load at the start": read_first("/proc/loadavg"),
@@ -244,6 +245,11 @@ def run_benches(run, benches, teller):
             readings.append(reading)
         run.done.append(done)
         teller.tell(done)
+    judge_noise(run, readings, teller)
+
+
+def judge_noise(run, readings, teller):
+    """Now that the run's median is known."""
     run.middle = noise.medians(readings)
     for done in run.done:
         if done.window is not None:
@@ -278,7 +284,7 @@ def finish(run, before, teller):
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="lab.py")
+    parser = argparse.ArgumentParser(prog="run.py")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("--baseline")
