@@ -138,18 +138,6 @@ static double now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* Without EAL nobody else has found out. */
-static double find_hz(void)
-{
-    const struct timespec pause = {0, 50000000};
-    uint64_t ticks = rte_rdtsc_precise();
-    double start = now_s();
-
-    nanosleep(&pause, NULL);
-    ticks = rte_rdtsc_precise() - ticks;
-    return (double)ticks / (now_s() - start);
-}
-
 /* Ticks of taking the time, the least of many: nothing was under way. */
 static uint64_t find_overhead(void)
 {
@@ -501,7 +489,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     live->options = (struct options){.n_entries = 1000000, .per_s = 100000, .seconds = 5};
     argp_parse(&parser, argc, argv, 0, NULL, &live->options);
-    live->hz = find_hz();
+    live->hz = measure_tsc_hz();
     if (live->options.csv_path != NULL) {
         live->csv = fopen(live->options.csv_path, "we");
         if (live->csv == NULL) {

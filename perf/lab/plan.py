@@ -23,7 +23,7 @@ BENCHES = [
     Bench("bench_wire", "the data plane against dpdk-testpmd, on the same virtual ports", 60, 420),
     Bench("loadgen", "checked dialogues, and the highest rate under a loss threshold", 30, 240),
     Bench("peer_postfix", "CPU time of a rejected dialogue: postscreen, smtpd and the data plane", 40, 180),
-    Bench("peer_filters", "a listed packet dropped: nftables, ipset and XDP", 40, 180),
+    Bench("peer_filters", "a listed packet dropped: nftables, ipset and XDP", 40, 300),
     Bench("peer_bridge", "allowed TCP through the appliance and through a kernel bridge", 40, 240),
     Bench("bench_update", "updates: Redis, PostgreSQL and etcd on the same batches", 40, 240),
     Bench("bench_live", "changes while workers look up", 10, 30),
