@@ -1,6 +1,7 @@
 """CPU time of a set of processes, the ended ones too, whoever waits for them: a control group of our own.
 
 Version 1 (cpuacct) or 2, whichever the machine has; without either, `make` says why."""
+import contextlib
 import os
 import pathlib
 
@@ -53,6 +54,11 @@ class Group:
     def enter(self):
         """This process and all that it starts."""
         (self.path / "cgroup.procs").write_text(str(os.getpid()))
+
+    def take(self, pid):
+        """Another process, if it still lives, and all that it starts from now on."""
+        with contextlib.suppress(ProcessLookupError):
+            (self.path / "cgroup.procs").write_text(str(pid))
 
     def usage_ns(self):
         text = self.file.read_text()
