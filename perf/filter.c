@@ -31,8 +31,8 @@ static struct bpf_object *object;
 
 const char *filter_name(enum filter_kind kind)
 {
-    static const char *const names[FILTER_KINDS] = {"nftables, drop all", "nftables interval set", "iptables, drop all",
-                                                    "ipset hash:net",     "XDP, drop all",         "XDP hash map",
+    static const char *const names[FILTER_KINDS] = {"nftables drop all", "nftables interval set", "iptables drop all",
+                                                    "ipset hash:net",    "XDP drop all",          "XDP hash map",
                                                     "XDP LPM trie"};
 
     return names[kind];

@@ -74,7 +74,7 @@ def verdict(run):
 
 
 def promises(run):
-    rows = [f'<tr><td>{text(bar.text)}</td><td class="soft">{text(figure.case)}</td>'
+    rows = [f'<tr><td>{text(bar.text)}</td><td class="soft">{text(figure.case)}<br>{text(figure.contender)}</td>'
             f'<td class="n">{bar.asked(text(figure.unit))}</td><td class="n">{interval(figure)}</td>'
             f'<td class="mark">{mark(bar, figure)}</td><td>{state(judged)}</td></tr>' for bar, figure, judged in run.bars]
     if not rows:

@@ -24,7 +24,7 @@ BENCHES = [
     Bench("loadgen", "checked dialogues, and the highest rate under a loss threshold", 30, 240),
     Bench("peer_postfix", "CPU time of a rejected dialogue: postscreen, smtpd and the data plane", 40, 180),
     Bench("peer_filters", "a listed packet dropped: nftables, ipset and XDP", 40, 300),
-    Bench("peer_bridge", "allowed TCP through the appliance and through a kernel bridge", 40, 240),
+    Bench("peer_bridge", "allowed TCP through the appliance and through a kernel bridge", 45, 300),
     Bench("bench_update", "updates: Redis, PostgreSQL and etcd on the same batches", 40, 240),
     Bench("bench_live", "changes while workers look up", 10, 30),
     Bench("bench_list_state", "bytes a listing in the control plane", 15, 60),
@@ -50,6 +50,7 @@ class Bar:
             ((figure.case, self.case), (figure.contender, self.contender), (figure.measure, self.measure)))
 
     def asked(self, unit):
+        """In words, for people."""
         return f"{'at least' if self.at_least else 'at most'} {self.limit:g} {unit}"
 
     def judge(self, figure):
@@ -73,9 +74,9 @@ BARS = [
     Bar("a rejected dialogue against postscreen, in the program", "peer_postfix", "dialogue, program",
         "bounceline/postscreen", "ratio", True, 300),
     Bar("connect and greeting through the appliance, median", "peer_bridge", "connect and greeting",
-        "bounceline/bridge", "ratio of p50", False, 1),
+        "bounceline/bridge*", "ratio of p50", False, 1),
     Bar("connect and greeting through the appliance, 99 %", "peer_bridge", "connect and greeting",
-        "bounceline/bridge", "ratio of p99", False, 1),
+        "bounceline/bridge*", "ratio of p99", False, 1),
     Bar("goodput under a flood of listed sources", "peer_bridge", "flood of listed sources",
         "bounceline/bounceline without flood", "ratio of goodput", True, 0.95),
     *table_bars(),

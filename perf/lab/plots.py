@@ -132,7 +132,7 @@ def all_plots(found):
                                   ("peer_bridge", "loadgen", "bench_wire")), "percentiles"),
         "Updates": by_unit(chosen(found, ("us", "ms", "1/s", "/s", "updates/s"), ("p50", "p99", "update", "durable"),
                                   ("bench_update", "bench_live")), "latency and rate of updates"),
-        "Goodput under flood": by_unit(chosen(found, ("MiB/s", "Mbit/s", "1/s", "/s"), ("goodput",)),
+        "Goodput under flood": by_unit(chosen(found, ("MB/s", "MiB/s", "Mbit/s"), ("goodput",)),
                                        "of allowed traffic, with and without a flood of listed sources", False),
     }
     return plots

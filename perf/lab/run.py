@@ -275,7 +275,7 @@ def finish(run, before, teller):
     (run.out / "report.html").write_text(page.page(run), encoding="utf-8")
     for bar, figure, judged in run.bars:
         if judged != "met":
-            teller.say(f"{judged:9} {bar.text}: {figure.case}: {figure.value:.4g} [{figure.low:.4g}-{figure.high:.4g}] "
+            teller.say(f"{judged:9} {bar.text}: {figure.case}: {figure.contender}: {figure.value:.4g} [{figure.low:.4g}-{figure.high:.4g}] "
                        f"{figure.unit}, asked {bar.asked(figure.unit)}")
     for change in run.changes:
         if change.verdict != "same":

@@ -72,6 +72,18 @@ class Small(unittest.TestCase):
             self.assertNotIn("\r", done.stdout, "progress in a pipe")
         self.assertEqual(hugepages(), before)
 
+    @unittest.skipUnless(os.environ.get("BL_LONG"), "BL_LONG=1: the peers too, a minute")
+    def test_peers(self):
+        """Each peer measures, and leaves no namespace behind."""
+        before = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+        with tempfile.TemporaryDirectory() as folder:
+            done = lab(bl.BUILD, "--quick", "--only", "^peer_", "--out", folder)
+            found = {figure.bench for figure in figures.read_merged(f"{folder}/figures.csv")}
+        self.assertIn(done.returncode, (0, 3, 4), done.stdout + done.stderr)
+        self.assertEqual(found, {"peer_postfix", "peer_filters", "peer_bridge"}, done.stdout)
+        after = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+        self.assertEqual(after, before)
+
     def test_benches_that_go_wrong(self):
         """Planted programs: each is named with the reason, none is left out silently."""
         programs = {
