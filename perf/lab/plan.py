@@ -19,7 +19,7 @@ class Bench:
 
 
 BENCHES = [
-    Bench("bench_burst", "cycles a packet of each class, without a port", 30, 240),
+    Bench("bench_burst", "cycles a packet of each class, without a port", 30, 240, ["--large"]),
     Bench("bench_wire", "the data plane against dpdk-testpmd, on the same virtual ports", 60, 420),
     Bench("loadgen", "checked dialogues, and the highest rate under a loss threshold", 30, 240),
     Bench("peer_postfix", "CPU time of a rejected dialogue: postscreen, smtpd and the data plane", 40, 180),
@@ -28,7 +28,7 @@ BENCHES = [
     Bench("bench_update", "updates: Redis, PostgreSQL and etcd on the same batches", 40, 240),
     Bench("bench_live", "changes while workers look up", 10, 30),
     Bench("bench_list_state", "bytes a listing in the control plane", 15, 60),
-    Bench("bench_table", "the prefix table against DPDK's own structures", 70, 900),
+    Bench("bench_table", "the prefix table against DPDK's own structures", 70, 1500, ["--rounds", "5"]),
 ]
 
 
@@ -70,7 +70,22 @@ def table_bars():
         yield Bar("memory of a replica", "bench_table", f"{name}, *", "bounceline", "memory read", False, mib)
 
 
+def wire_bars():
+    """Issue 7: rates against dpdk-testpmd with the same frames, and what a reply and a drop cost above receiving."""
+    for text, pair, limit in (
+            ("allowed SMTP against testpmd io", "bounceline allowed/testpmd io", 0.6),
+            ("allowed SMTP against testpmd csum", "bounceline allowed/testpmd csum", 1),
+            ("other traffic against testpmd io", "bounceline other/testpmd io", 0.9),
+            ("two workers against one", "bounceline allowed two/bounceline allowed", 1.85),
+            ("a list of 10 M against one of 1.5 k", "bounceline mixed list of 10 M/bounceline mixed list of 1.5 k", 0.8)):
+        yield Bar(text, "bench_wire", "*", pair, "ratio", True, limit)
+    yield Bar("a SYN answered, above receiving", "bench_wire", "*", "bounceline syn/testpmd rxonly", "difference", False, 110)
+    yield Bar("a drop, above receiving", "bench_wire", "*", "bounceline drop/testpmd rxonly", "difference", False, 25)
+
+
 BARS = [
+    Bar("a complete reject dialogue", "bench_burst", "dialogue ipv4 1 M", "bounceline", "a packet", False, 1200),
+    *wire_bars(),
     Bar("a rejected dialogue against postscreen, in the program", "peer_postfix", "dialogue, program",
         "bounceline/postscreen", "ratio", True, 300),
     Bar("connect and greeting through the appliance, median", "peer_bridge", "connect and greeting",

@@ -6,6 +6,7 @@ import subprocess
 import figures
 
 PALETTE = ["#0b84a5", "#f6a000", "#6f4e9c", "#2e9d5b", "#ca472f", "#8d99ae", "#b0723c", "#d06ba8"]
+BARS_MAX = 32
 OURS_FIRST = ("bounceline", "one access")
 
 
@@ -64,7 +65,7 @@ def bars(rows, x_label, logarithmic=True):
     smallest = min(value for _, _, value, *_ in rows)
     logarithmic = logarithmic and smallest > 0 and max(value for _, _, value, *_ in rows) > 8 * smallest
     start = 10 ** -9 if logarithmic else 0
-    script = head(860, 60 + 26 * len(rows))
+    script = head(860, 96 + 26 * len(rows))
     script += f"set xlabel {quoted(x_label)}\nset yrange [{len(rows) - 0.4}:-0.6]\nset border 1\nunset key\n"
     script += "set ytics scale 0\nset grid noytics xtics\nset style fill solid 0.85 noborder\n"
     if logarithmic:
@@ -107,9 +108,15 @@ def chosen(found, units, words, benches=("",)):
 
 
 def bars_of(found, logarithmic=True):
-    rows = [(f"{figure.case}: {figure.contender}, {figure.measure}", figure.contender, figure.value, figure.low,
-             figure.high) for figure in found[:28]]
-    return bars(rows, found[0].unit, logarithmic)
+    """What all have in common is said once, at the axis."""
+    cases, measures = ({getattr(figure, name) for figure in found} for name in ("case", "measure"))
+
+    def label(figure):
+        parts = [figure.case] * (len(cases) > 1) + [figure.contender] + [figure.measure] * (len(measures) > 1)
+        return ", ".join(parts)
+    common = [*cases] * (len(cases) == 1) + [*measures] * (len(measures) == 1)
+    rows = [(label(figure), figure.contender, figure.value, figure.low, figure.high) for figure in found[:BARS_MAX]]
+    return bars(rows, ", ".join([*common, found[0].unit]), logarithmic)
 
 
 def all_plots(found):
@@ -124,8 +131,12 @@ def all_plots(found):
             ("ns a lookup, 30 % hits, clustered lists", lines(cost, "entries", "ns a lookup"))] if cost else [],
         "Memory against the size of the list": [
             ("MiB that lookups read", lines(memory, "entries", "MiB"))] if memory else [],
-        "Cost of a packet": by_unit(chosen(found, ("cycles", "ns"), ("",), ("bench_burst", "peer_filters")),
-                                    "with the interval of the median"),
+        "Cost of a packet, by class": by_unit(chosen(found, ("cycles", "ns"), ("ipv4 1 m",), ("bench_burst",)),
+                                              "in a worker, without a port; list of 1 M"),
+        "Cost of a packet, on a port": by_unit(chosen(found, ("cycles", "ns"), ("a packet",), ("bench_wire",)),
+                                               "the data plane and dpdk-testpmd, port and all"),
+        "A listed packet dropped": by_unit(chosen(found, ("cycles", "ns"), ("",), ("peer_filters",)),
+                                           "list: above a filter that drops everything; packet: port and all"),
         "Dialogues": by_unit(chosen(found, ("us", "1/s", "/s", "dialogues/s"), ("dialogue",)),
                              "CPU time of a dialogue, and dialogues a second"),
         "Latency": by_unit(chosen(found, ("us", "ns", "ms"), ("p50", "p90", "p99", "p999"),
