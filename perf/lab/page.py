@@ -2,6 +2,9 @@
 import html
 import math
 
+import model
+import noise
+
 STYLE = """
 :root{color-scheme:light dark;--fg:#1c2430;--bg:#fff;--soft:#5b6675;--line:#d9dee5;--card:#f6f8fa;--good:#18794e;
 --bad:#c62a2f;--open:#8a6100;--bar:#0b84a5}
@@ -106,6 +109,19 @@ def plots(run):
     return part("Plots", *content)
 
 
+def cores(run):
+    rows = [f"<tr><td>{text(name)}</td><td class='n'>{size}</td><td class='n'>{number(ns)}</td><td class='n'>{number(rate)}</td>"
+            + "".join(f"<td class='n'>{n}</td>" for n in lines) + "</tr>"
+            for name, size, ns, rate, lines in model.rows(run.figures())]
+    if not rows:
+        return ""
+    words = ("Reckoned, not measured: bench_burst's cost of each class (list of 1 M, IPv4), the servers' frames with it, "
+             "and what two workers keep of one. A real port's cost comes on top: see perf/README.md.")
+    return part("Cores for a line", f'<p class="soft">{words}</p>',
+                table(["from the internet", "bytes", "ns a frame", "M/s a core",
+                       *(f"{line} Gbit/s" for line in model.LINES)], rows))
+
+
 def against(run):
     if run.baseline is None:
         return ""
@@ -133,7 +149,6 @@ def figures(run):
 
 
 def quiet(run):
-    import noise
     rows = []
     for done in run.done:
         if done.window is None:
@@ -155,7 +170,7 @@ def machine(run):
 
 
 def page(run):
-    parts = [verdict(run), promises(run), plots(run), against(run), benches(run), quiet(run), machine(run), figures(run)]
+    parts = [verdict(run), promises(run), plots(run), cores(run), against(run), benches(run), quiet(run), machine(run), figures(run)]
     return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Bounceline: measurements</title>'
             f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style></head><body>'
             f"<h1>Bounceline: measurements</h1><p class='soft'>{text(run.when)}, {text(run.mode)}, "
