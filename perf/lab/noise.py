@@ -2,7 +2,7 @@
 
 A reference loop, always the same work (SHA-256 of a MiB, and copying 32 MiB), runs on each CPU before the first bench,
 between two, and behind the last. A bench is noisy when one of the readings around it is further from the median of the
-whole run than REFERENCE_MAX, when the hypervisor took more than STEAL_MAX of the CPUs from us while it ran, or when
+whole run than REFERENCE_MAX (copying moves by a fifth on a guest whose neighbours do nothing worse than live), when the hypervisor took more than STEAL_MAX of the CPUs from us while it ran, or when
 processes that were not its own took more than OTHER_MAX of them. Of a noisy bench nothing is called a result."""
 import dataclasses
 import hashlib
@@ -10,12 +10,11 @@ import os
 import statistics
 import time
 
-REFERENCE_MAX = 0.10
+REFERENCE_MAX = {"hash": 0.10, "copy": 0.30}
 STEAL_MAX = 0.01
 OTHER_MAX = 0.04
-SAMPLES = 7
+SAMPLES, PASSES = 16, 3
 HASH_BYTES, COPY_BYTES = 1 << 20, 32 << 20
-LOOPS = ("hash", "copy")
 
 
 @dataclasses.dataclass
@@ -34,17 +33,23 @@ class Window:
 
 
 def time_ns(work):
+    """The lower quartile: what interrupts one sample does not count, what lasts does."""
     samples = []
     work()
     for _ in range(SAMPLES):
         start = time.perf_counter_ns()
         work()
         samples.append(time.perf_counter_ns() - start)
-    return statistics.median(samples)
+    return sorted(samples)[SAMPLES // 4]
 
 
 def read_reference():
-    """A tenth of a second a CPU."""
+    """The best of three passes, half a second: what lasts no longer than one of them is no noise yet."""
+    passes = [read_once() for _ in range(PASSES)]
+    return Reading({key: min(loops[key] for loops in passes) for key in passes[0]})
+
+
+def read_once():
     block, source, copy = bytes(HASH_BYTES), bytearray(COPY_BYTES), memoryview(bytearray(COPY_BYTES))
 
     def copy_all():
@@ -58,7 +63,7 @@ def read_reference():
             loops["copy", cpu] = time_ns(copy_all)
     finally:
         os.sched_setaffinity(0, cpus)
-    return Reading(loops)
+    return loops
 
 
 def read_cpu_seconds():
@@ -93,8 +98,9 @@ def medians(readings):
 
 
 def furthest(reading, middle):
-    """(share, loop, cpu) of what is furthest from the run's median."""
-    return max((abs(ns / middle[key] - 1), *key) for key, ns in reading.loops.items())
+    """(share, loop, cpu) of what is furthest from the run's median, by what is allowed to it."""
+    return max(((abs(ns / middle[key] - 1), *key) for key, ns in reading.loops.items()),
+               key=lambda off: off[0] / REFERENCE_MAX[off[1]])
 
 
 def judge(window, middle):
@@ -102,9 +108,9 @@ def judge(window, middle):
     reasons = []
     for when, reading in (("before", window.before), ("after", window.after)):
         share, loop, cpu = furthest(reading, middle)
-        if share > REFERENCE_MAX:
+        if share > REFERENCE_MAX[loop]:
             reasons.append(f"the reference loop ({loop}, CPU {cpu}) {when} it was {share:.0%} off the run's median, "
-                           f"at most {REFERENCE_MAX:.0%} is allowed")
+                           f"at most {REFERENCE_MAX[loop]:.0%} is allowed")
     if window.steal > STEAL_MAX:
         reasons.append(f"the hypervisor took {window.steal:.1%} of the CPUs, at most {STEAL_MAX:.0%} is allowed")
     if window.other is not None and window.other > OTHER_MAX:

@@ -153,12 +153,14 @@ def quiet(run):
     for done in run.done:
         if done.window is None:
             continue
-        share, loop, cpu = max(noise.furthest(reading, run.middle) for reading in (done.window.before, done.window.after))
+        readings = [noise.furthest(reading, run.middle) for reading in (done.window.before, done.window.after)]
+        share, loop, cpu = max(readings, key=lambda off: off[0] / noise.REFERENCE_MAX[off[1]])
         other = "not counted" if done.window.other is None else f"{done.window.other:.1%}"
         rows.append(f"<tr><td>{text(done.bench.name)}</td><td class='n'>{share:.1%} ({loop}, CPU {cpu})</td>"
                     f"<td class='n'>{done.window.steal:.2%}</td><td class='n'>{other}</td>"
                     f"<td>{state('noisy' if done.noise else 'quiet')}</td></tr>")
-    words = (f"Allowed: a reference loop at most {noise.REFERENCE_MAX:.0%} off the run's median just before and after, "
+    words = (f"Allowed: a reference loop at most {noise.REFERENCE_MAX['hash']:.0%} (copying: "
+             f"{noise.REFERENCE_MAX['copy']:.0%}) off the run's median just before and after, "
              f"{noise.STEAL_MAX:.0%} of the CPUs taken by the hypervisor, {noise.OTHER_MAX:.0%} by other processes.")
     return part("How quiet the machine was", f'<p class="soft">{words}</p>',
                 table(["bench", "reference loop, furthest off", "stolen", "others", ""], rows))

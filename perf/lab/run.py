@@ -75,7 +75,7 @@ class Run:
         """(word, sentence) for the page's head and the last line."""
         judged = [word for *_, word in self.bars]
         bars = f"{judged.count('met')} of {len(judged)} promises met, {judged.count('not met')} not, " \
-               f"{len(judged) - judged.count('met') - judged.count('not met')} open"
+               f"{judged.count('open')} open, {judged.count('no result')} not judged"
         ran = f"{self.count(MEASURED)} benches measured, {self.count(SKIPPED)} skipped, {self.count(FAILED)} failed"
         noisy = [done.bench.name for done in self.done if done.noise]
         worse = sum(change.verdict == "worse" for change in self.changes)

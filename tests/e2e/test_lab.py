@@ -155,8 +155,8 @@ class Judged(unittest.TestCase):
 
     def test_noise(self):
         """A reference that moved, a stolen CPU, another process: no result, no promise judged, nothing compared."""
-        moved = noise.Reading({("hash", 0): 1000.0, ("copy", 0): 2300.0})
-        for around, words in ((window(before=moved), "the reference loop (copy, CPU 0) before it was 15% off"),
+        moved = noise.Reading({("hash", 0): 1000.0, ("copy", 0): 2700.0})
+        for around, words in ((window(before=moved), "the reference loop (copy, CPU 0) before it was 35% off"),
                               (window(steal=0.03), "the hypervisor took 3.0%"),
                               (window(other=0.20), "other processes took 20.0%")):
             code, page, said, merged = self.finish([ratio(0.5, 0.5, 0.5)], [ratio(0.97, 0.96, 0.99)], around)
@@ -167,7 +167,7 @@ class Judged(unittest.TestCase):
             self.assertIn('state no result">no result', page)
             self.assertNotIn('state worse">', page)
             self.assertEqual([figure.state for figure in merged], ["noisy"])
-        near = noise.Reading({("hash", 0): 1000.0, ("copy", 0): 2100.0})
+        near = noise.Reading({("hash", 0): 1000.0, ("copy", 0): 2500.0})
         code, _, _, merged = self.finish([ratio(0.97, 0.96, 0.99)], None, window(near, 0.005, 0.01))
         self.assertEqual((code, merged[0].state), (0, "result"))
 
