@@ -140,7 +140,7 @@ def all_plots(found):
         "Dialogues": by_unit(chosen(found, ("us", "1/s", "/s", "dialogues/s"), ("dialogue",)),
                              "CPU time of a dialogue, and dialogues a second"),
         "Latency": by_unit(chosen(found, ("us", "ns", "ms"), ("p50", "p90", "p99", "p999"),
-                                  ("peer_bridge", "loadgen", "bench_wire")), "percentiles"),
+                                  ("peer_bridge", "bench_loadgen")), "percentiles"),
         "Updates": by_unit(chosen(found, ("us", "ms", "1/s", "/s", "updates/s"), ("p50", "p99", "update", "durable"),
                                   ("bench_update", "bench_live")), "latency and rate of updates"),
         "Goodput under flood": by_unit(chosen(found, ("MB/s", "MiB/s", "Mbit/s"), ("goodput",)),

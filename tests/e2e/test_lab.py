@@ -99,12 +99,12 @@ class Small(unittest.TestCase):
                 path = pathlib.Path(build, "perf", name)
                 path.write_text(f'#!/bin/sh\nif [ "$1" = --help ]; then echo --csv; exit; fi\n{script}\n')
                 path.chmod(0o755)
-            done = lab(build, "--quick", "--only", "burst|wire|postfix|filters|bridge|loadgen", "--out", f"{build}/out")
+            done = lab(build, "--quick", "--only", "burst|wire|postfix|filters|bridge|bench_live", "--out", f"{build}/out")
             self.assertEqual(done.returncode, perf.EXIT_FAILED, done.stdout + done.stderr)
             for line in (r"failed +bench_burst .*exit 1: the frames differ", r"skipped +bench_wire .*needs two ports",
                          r"failed +peer_postfix .*peer_postfix.csv:2: 'many': expected a number",
                          r"failed +peer_filters .*wrote no figures", r"measured +peer_bridge .* 1 figures",
-                         r"skipped +loadgen .*no such program"):
+                         r"skipped +bench_live .*no such program"):
                 self.assertRegex(done.stdout, line)
             found = figures.read_merged(f"{build}/out/figures.csv")
             self.assertEqual([(figure.bench, figure.value) for figure in found], [("peer_bridge", 20)])
