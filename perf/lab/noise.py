@@ -5,6 +5,7 @@ between two, and behind the last. A bench is noisy when one of the readings arou
 whole run than REFERENCE_MAX (copying moves by a fifth on a guest whose neighbours do nothing worse than live), when the hypervisor took more than STEAL_MAX of the CPUs from us while it ran, or when
 processes that were not its own took more than OTHER_MAX of them. Of a noisy bench nothing is called a result."""
 import dataclasses
+import functools
 import hashlib
 import os
 import statistics
@@ -49,8 +50,15 @@ def read_reference():
     return Reading({key: min(loops[key] for loops in passes) for key in passes[0]})
 
 
+@functools.cache
+def copy_buffers():
+    """The same pages for the whole run: others lie otherwise in the caches."""
+    return bytearray(COPY_BYTES), memoryview(bytearray(COPY_BYTES))
+
+
 def read_once():
-    block, source, copy = bytes(HASH_BYTES), bytearray(COPY_BYTES), memoryview(bytearray(COPY_BYTES))
+    block = bytes(HASH_BYTES)
+    source, copy = copy_buffers()
 
     def copy_all():
         copy[:] = source

@@ -72,7 +72,7 @@ def bars(rows, x_label, logarithmic=True):
         script += f"set logscale x\nset xrange [{smallest / 3:.6g}:*]\n"
     else:
         script += "set xrange [0:*]\n"
-    script += "set ytics (" + ", ".join(f"{quoted(row[0])} {index}" for index, row in enumerate(rows)) + ")\n"
+    script += "set ytics (" + ", ".join(f"{quoted(row[0].replace('%', '%%'))} {index}" for index, row in enumerate(rows)) + ")\n"
     parts = []
     for index, (_, group, value, low, high) in enumerate(rows):
         script += f"$b{index} << EOD\n{value:.6g} {index} {low:.6g} {high:.6g}\nEOD\n"

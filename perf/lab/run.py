@@ -267,7 +267,10 @@ def finish(run, before, teller):
         run.changes = figures.compare(before, all_figures, plan.smaller_is_better)
     figures.write_merged(run.out / "figures.csv", all_figures)
     teller.progress("Drawing")
-    run.plots = plots.all_plots(all_figures)
+    try:
+        run.plots = plots.all_plots(all_figures)
+    except (OSError, plots.PlotError) as error:
+        teller.say(f"no plots: {error}")
     for title, drawn in run.plots.items():
         for index, (_, svg) in enumerate(drawn):
             name = re.sub(r"\W+", "-", title.lower()) + ("" if index == 0 else f"-{index + 1}")

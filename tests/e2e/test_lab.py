@@ -178,6 +178,16 @@ class Judged(unittest.TestCase):
             self.assertEqual(code, expected)
             self.assertIn(f'state {verdict}">{verdict}', page)
 
+    def test_any_name_is_drawn(self):
+        """What gnuplot and HTML take for more than text stays text."""
+        name = "100 % of 'it' <b>, {1}"
+        figure = figures.Figure("peer_bridge", name, name, "goodput", "MB/s", 5.0, 4.0, 6.0)
+        code, page, words, merged = self.finish([figure])
+        self.assertEqual((code, merged), (0, [figure]))
+        self.assertNotIn("no plots", words)
+        self.assertNotIn("<b>,", page)
+        self.assertRegex(page, r"<text>100 % of 'it' &lt;b(>|&gt;), \{1\}</text>")
+
     def test_own_load_is_no_noise(self):
         """The CPU time of a process that has ended is known: it is taken off before others are blamed."""
         with account.Group("test-lab") as group:
