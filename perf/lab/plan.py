@@ -21,7 +21,7 @@ class Bench:
 BENCHES = [
     Bench("bench_burst", "cycles a packet of each class, without a port", 30, 240, ["--large"]),
     Bench("bench_wire", "the data plane against dpdk-testpmd, on the same virtual ports", 60, 420),
-    Bench("bench_loadgen", "checked dialogues: latency, and the highest rate under a loss threshold", 40, 400),
+    Bench("bench_loadgen", "checked dialogues: latency, and the highest rate under a loss threshold", 60, 400),
     Bench("peer_postfix", "CPU time of a rejected dialogue: postscreen, smtpd and the data plane", 40, 180),
     Bench("peer_filters", "a listed packet dropped: nftables, ipset and XDP", 40, 300),
     Bench("peer_bridge", "allowed TCP through the appliance and through a kernel bridge", 45, 300),

@@ -201,6 +201,7 @@ def run_bench(run, bench, seconds_left, before):
         return Done(bench, SKIPPED, "no time is left for it"), before
     log, csv = run.out / f"{bench.name}.log", run.out / f"{bench.name}.csv"
     command = [str(program), *(["--quick"] if run.quick else bench.full), "--csv", str(csv)]
+    csv.unlink(missing_ok=True)  # an earlier run's in the same folder is no figure of this one
     start = time.monotonic()
     try:
         with account.Group(f"lab-{bench.name}") as group:

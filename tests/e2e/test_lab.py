@@ -99,6 +99,8 @@ class Small(unittest.TestCase):
                 path = pathlib.Path(build, "perf", name)
                 path.write_text(f'#!/bin/sh\nif [ "$1" = --help ]; then echo --csv; exit; fi\n{script}\n')
                 path.chmod(0o755)
+            os.mkdir(f"{build}/out")
+            pathlib.Path(build, "out/bench_burst.csv").write_text(f"{HEAD}\nof an earlier run,bounceline,a packet,ns,1,1,1\n")
             done = lab(build, "--quick", "--only", "burst|wire|postfix|filters|bridge|bench_live", "--out", f"{build}/out")
             self.assertEqual(done.returncode, perf.EXIT_FAILED, done.stdout + done.stderr)
             for line in (r"failed +bench_burst .*exit 1: the frames differ", r"skipped +bench_wire .*needs two ports",
