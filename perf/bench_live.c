@@ -43,6 +43,7 @@ struct options {
     unsigned long per_s;
     unsigned long seconds;
     bool clustered;
+    const char *csv_path;
 };
 
 struct worker {
@@ -61,6 +62,8 @@ struct worker {
 
 struct live {
     struct options options;
+    FILE *csv; /* NULL: nobody wants it */
+    double load_s[LOADS];
     double hz; /* of the TSC */
     struct list list;
     struct keys keys;
@@ -78,6 +81,8 @@ static const struct argp_option option_list[] = {
     {"per-second", 'u', "N", 0, "Changes a second, 1..1000000 (default: 100000)", 0},
     {"seconds", 't', "N", 0, "How long, 1..60 (default: 5)", 0},
     {"clustered", 'c', NULL, 0, "Entries lie in clusters, as in real lists, not uniformly", 0},
+    {"quick", 'q', NULL, 0, "A second with 100,000 entries", 0},
+    {"csv", 'f', "FILE", 0, "Write the figures there too", 0},
     {0},
 };
 
@@ -110,6 +115,13 @@ static error_t parse_option(int option, char *argument, struct argp_state *state
     case 'c':
         options->clustered = true;
         return 0;
+    case 'q':
+        options->n_entries = 100000;
+        options->seconds = 1;
+        return 0;
+    case 'f':
+        options->csv_path = argument;
+        return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "%s: expected options only", argument);
         return 0;
@@ -124,18 +136,6 @@ static double now_s(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-/* Without EAL nobody else has found out. */
-static double find_hz(void)
-{
-    const struct timespec pause = {0, 50000000};
-    uint64_t ticks = rte_rdtsc_precise();
-    double start = now_s();
-
-    nanosleep(&pause, NULL);
-    ticks = rte_rdtsc_precise() - ticks;
-    return (double)ticks / (now_s() - start);
 }
 
 /* Ticks of taking the time, the least of many: nothing was under way. */
@@ -203,6 +203,20 @@ static int make_file(struct live *live, const char *path)
     return error;
 }
 
+/* See perf/README.md: case, contender, measure, unit, value, low, high. */
+static void csv_line(const struct live *live, const char *contender, const char *figure, struct measure_summary value)
+{
+    if (live->csv != NULL)
+        fprintf(live->csv, "%lu entries %s,%s,%s,%.4f,%.4f,%.4f\n", live->options.n_entries,
+                live->options.clustered ? "clustered" : "uniform", contender, figure, value.median, value.low,
+                value.high);
+}
+
+static void csv_value(const struct live *live, const char *contender, const char *figure, double value)
+{
+    csv_line(live, contender, figure, (struct measure_summary){value, value, value});
+}
+
 /* As master.c does it. */
 static int build_from(struct live *live, const struct bl_entries *entries)
 {
@@ -226,7 +240,7 @@ static int build_from(struct live *live, const struct bl_entries *entries)
     return error;
 }
 
-static int load(struct live *live, const char *path)
+static int load(struct live *live, const char *path, double *seconds)
 {
     struct bl_table_file table;
     struct bl_error_detail detail = {""};
@@ -253,6 +267,7 @@ static int load(struct live *live, const char *path)
     }
     printf("  from the table file to serving: %.2f s: read and check %.2f, build %.2f, %d replicas %.3f\n", end - start,
            read_end - start, build_end - read_end, WORKERS, end - build_end);
+    *seconds = end - start;
     return BL_OK;
 }
 
@@ -365,13 +380,20 @@ static int compare_cycles(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void tell(struct live *live, double *us, uint64_t n)
+/* @return false when a replica is not what it must be. */
+static bool tell(struct live *live, double *us, uint64_t n)
 {
-    printf("  main core, set and commit: %.2f us p50, %.2f us p99\n", measure_percentile(us, n, 50),
-           measure_percentile(us, n, 99));
+    double p50 = measure_percentile(us, n, 50);
+    double p99 = measure_percentile(us, n, 99);
+    bool all_same = true;
+
+    printf("  main core, set and commit: %.2f us p50, %.2f us p99\n", p50, p99);
+    csv_value(live, "main core", "set and commit p50,us", p50);
+    csv_value(live, "main core", "set and commit p99,us", p99);
     for (unsigned i = 0; i < WORKERS; i++) {
         struct worker *worker = &live->workers[i];
         double usual = 0;
+        char who[16];
         bool same = memcmp(worker->replica, bl_table_build_master(live->build),
                            bl_table_size(bl_table_build_master(live->build))) == 0;
 
@@ -386,7 +408,13 @@ static void tell(struct live *live, double *us, uint64_t n)
         printf("    %.1f M lookups a second; its replica is %s the master\n",
                (double)worker->n_lookups / 1e6 * live->hz / (double)worker->all_cycles,
                same ? "equal to" : "NOT EQUAL to");
+        all_same = all_same && same;
+        snprintf(who, sizeof(who), "worker %u", i);
+        csv_value(live, who, "cycles in patches,%", 100.0 * (double)worker->patch_cycles / (double)worker->all_cycles);
+        csv_value(live, who, "a patch p50,cycles", worker->cycles[worker->n_patches / 2]);
+        csv_value(live, who, "a patch p99,cycles", worker->cycles[worker->n_patches / 100 * 99]);
     }
+    return all_same;
 }
 
 static int run_live(struct live *live)
@@ -414,8 +442,8 @@ static int run_live(struct live *live)
     atomic_store(&live->stop, true);
     for (unsigned i = 0; i < WORKERS; i++)
         pthread_join(live->workers[i].thread, NULL);
-    if (n > 0)
-        tell(live, us, n);
+    if (n > 0 && !tell(live, us, n))
+        n = 0;
     free(us);
     return n > 0 ? BL_OK : BL_EINVAL;
 }
@@ -434,8 +462,10 @@ static int run(struct live *live)
     if (error == BL_OK)
         error = make_file(live, path);
     for (unsigned i = 0; error == BL_OK && i < LOADS; i++)
-        error = load(live, path);
+        error = load(live, path, &live->load_s[i]);
     (void)unlink(path);
+    if (error == BL_OK)
+        csv_line(live, "bounceline", "from the table file to serving,s", measure_summarize(live->load_s, LOADS));
     if (error == BL_OK)
         error = keys_make(&live->keys, &live->list, KEYS_HITS, KEYS, live->workers[0].replica);
     return error == BL_OK ? run_live(live) : error;
@@ -459,10 +489,22 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     live->options = (struct options){.n_entries = 1000000, .per_s = 100000, .seconds = 5};
     argp_parse(&parser, argc, argv, 0, NULL, &live->options);
-    live->hz = find_hz();
+    live->hz = measure_tsc_hz();
+    if (live->options.csv_path != NULL) {
+        live->csv = fopen(live->options.csv_path, "we");
+        if (live->csv == NULL) {
+            fprintf(stderr, "bench_live: %s: %s\n", live->options.csv_path, strerror(errno));
+            return EXIT_FAILURE;
+        }
+        fprintf(live->csv, "case,contender,measure,unit,value,low,high\n");
+    }
     printf("== %lu entries, %s\n", live->options.n_entries, live->options.clustered ? "clustered" : "uniform");
     error = run(live);
     if (error != BL_OK)
         fprintf(stderr, "bench_live: failed: %s\n", bl_error_text(error));
+    if (live->csv != NULL && fclose(live->csv) != 0) {
+        fprintf(stderr, "bench_live: %s: %s\n", live->options.csv_path, strerror(errno));
+        return EXIT_FAILURE;
+    }
     return error == BL_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <rte_cycles.h>
 #include <rte_launch.h>
@@ -29,6 +30,25 @@ static int compare_doubles(const void *a, const void *b)
     double y = *(const double *)b;
 
     return x < y ? -1 : x > y;
+}
+
+static double now_s(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+double measure_tsc_hz(void)
+{
+    const struct timespec pause = {0, 50000000};
+    uint64_t ticks = rte_rdtsc_precise();
+    double start = now_s();
+
+    nanosleep(&pause, NULL);
+    ticks = rte_rdtsc_precise() - ticks;
+    return (double)ticks / (now_s() - start);
 }
 
 double measure_percentile(double *values, size_t n, double percent)

@@ -28,4 +28,7 @@ double measure_percentile(double *values, size_t n, double percent);
 /** ns a lookup of one turn on @p n_cores cores at once: the mean of the cores' medians. */
 double measure_turn(const struct contender_kind *kind, const void *state, const struct keys *keys, unsigned n_cores);
 
+/** Ticks of the TSC a second, for who does not start DPDK. Takes 50 ms. */
+double measure_tsc_hz(void);
+
 #endif

@@ -277,7 +277,7 @@ cleanup() {
 }
 
 prepare() {
-    packages_install build lab test
+    packages_install build lab test perf
     lab_sweep
     trap cleanup EXIT
     trap 'exit 130' INT TERM HUP
