@@ -128,28 +128,34 @@ static unsigned poll_lan(struct bl_worker *worker, struct burst *burst)
     return n;
 }
 
+bool bl_worker_turn(struct bl_worker *worker)
+{
+    const struct bl_common *common = worker->common;
+    struct burst burst;
+    unsigned n;
+    bool moved;
+
+    worker->now_tsc = rte_rdtsc();
+    n = poll_wan(worker, &burst) + poll_lan(worker, &burst);
+    moved = bl_answer_resend(worker);
+    moved |= bl_replica_follow(&worker->replica, &worker->mailbox, common->patch_step_bytes);
+    bl_tx_flush(&worker->tx[BL_SIDE_WAN], &worker->counters);
+    bl_tx_flush(&worker->tx[BL_SIDE_LAN], &worker->counters);
+    bl_counters_add(&worker->counters.rx_packets, n);
+    bl_replica_check_step(&worker->replica, n > 0 ? CHECK_LOADED_BYTES : CHECK_IDLE_BYTES);
+    return n > 0 || moved;
+}
+
 int bl_worker_run(void *argument)
 {
     struct bl_worker *worker = argument;
-    struct bl_common *common = worker->common;
-    struct burst burst;
+    const struct bl_common *common = worker->common;
 
     /* Without this the kernel rounds short sleeps up by 50 µs. */
     prctl(PR_SET_TIMERSLACK, 1000UL);
     bl_idle_reset(&worker->idle);
     while (!__atomic_load_n(&common->stop, __ATOMIC_RELAXED)) {
-        unsigned n;
-        bool moved;
-
-        worker->now_tsc = rte_rdtsc();
-        n = poll_wan(worker, &burst) + poll_lan(worker, &burst);
-        moved = bl_answer_resend(worker);
-        moved |= bl_replica_follow(&worker->replica, &worker->mailbox, common->patch_step_bytes);
-        bl_tx_flush(&worker->tx[BL_SIDE_WAN], &worker->counters);
-        bl_tx_flush(&worker->tx[BL_SIDE_LAN], &worker->counters);
-        bl_counters_add(&worker->counters.rx_packets, n);
-        bl_replica_check_step(&worker->replica, n > 0 ? CHECK_LOADED_BYTES : CHECK_IDLE_BYTES);
-        if (n > 0 || moved)
+        if (bl_worker_turn(worker))
             bl_idle_reset(&worker->idle);
         else
             bl_idle_wait(&worker->idle, common->idle_sleep_us);

@@ -80,7 +80,11 @@ static inline void bl_worker_sample(struct bl_worker *worker, const struct bl_pa
     bl_sampler_offer(&worker->sampler, packet, &event, worker->now_tsc);
 }
 
-/** Runs until common->stop. @param worker a struct bl_worker. @return 0. Threads: its lcore (rte_eal_remote_launch). */
+/** One turn of the loop: a burst from each port, what is due again, a step of the replica, and all that is to be sent.
+ * @return false: nothing came in, and nothing was to be done. Threads: owning worker. Cost: fast path. */
+bool bl_worker_turn(struct bl_worker *worker);
+
+/** Turns until common->stop. @param worker a struct bl_worker. @return 0. Threads: its lcore (rte_eal_remote_launch). */
 int bl_worker_run(void *worker);
 
 #endif
