@@ -135,36 +135,18 @@ static const struct argp parser = {
 
 /* ---- lists and tables ---- */
 
-static struct bl_table *build_table(const struct list lists[FAMILIES])
+static struct bl_table *copy_table(const struct bl_table *table)
 {
-    static const struct bl_siphash_key key = {0x0f1e2d3c4b5a6978ULL, 0x8796a5b4c3d2e1f0ULL};
-    struct bl_table_build *build = NULL;
-    struct bl_table_patch *patch = NULL;
-    struct bl_table *copy = NULL;
-    size_t n_done;
-    bool rebuilt;
-    int error = bl_table_build_create(&build, 1, &key, lists[0].n + lists[1].n);
+    size_t size = bl_table_size(table);
+    struct bl_table *copy = rte_malloc("bl_replica", size, BL_TABLE_ALIGN);
 
-    for (unsigned i = 0; i < FAMILIES && error == BL_OK; i++)
-        error = bl_table_build_load(build, lists[i].entries, lists[i].n, &n_done);
-    if (error == BL_OK)
-        error = bl_table_build_commit(build, 1, &patch, &rebuilt);
-    if (error == BL_OK) {
-        size_t size = bl_table_size(bl_table_build_master(build));
-
-        copy = rte_malloc("bl_replica", size, BL_TABLE_ALIGN);
-        if (copy != NULL)
-            memcpy(copy, bl_table_build_master(build), size);
-    }
-    bl_table_patch_free(patch);
-    if (build != NULL)
-        bl_table_build_free(build);
-    return copy;
+    return copy == NULL ? NULL : memcpy(copy, table, size);
 }
 
 static int create_list(struct bench *bench, unsigned at)
 {
     const struct list_plan *plan = &list_plans[at];
+    struct bl_table_build *build = NULL;
     int error = BL_OK;
 
     for (unsigned i = 0; i < FAMILIES && error == BL_OK; i++) {
@@ -173,14 +155,11 @@ static int create_list(struct bench *bench, unsigned at)
         error = list_make(&bench->lists[at][i], families[i], plan->shape, n, bench->options.seed + at);
     }
     if (error == BL_OK)
-        bench->replicas[at][0] = build_table(bench->lists[at]);
-    for (unsigned i = 1; i < bench->options.cores && bench->replicas[at][0] != NULL; i++) {
-        size_t size = bl_table_size(bench->replicas[at][0]);
-
-        bench->replicas[at][i] = rte_malloc("bl_replica", size, BL_TABLE_ALIGN);
-        if (bench->replicas[at][i] != NULL)
-            memcpy(bench->replicas[at][i], bench->replicas[at][0], size);
-    }
+        error = list_build(&build, bench->lists[at], FAMILIES);
+    for (unsigned i = 0; i < bench->options.cores && error == BL_OK; i++)
+        bench->replicas[at][i] = copy_table(bl_table_build_master(build));
+    if (build != NULL)
+        bl_table_build_free(build);
     for (unsigned i = 0; i < bench->options.cores; i++)
         if (bench->replicas[at][i] == NULL) {
             fprintf(stderr, "bench_burst: no memory for the list of %s\n", plan->name);
