@@ -163,17 +163,33 @@ static void look_up(struct bl_worker *worker, struct burst *burst)
     }
 }
 
-static void stop(struct bl_worker *worker, struct burst *burst, unsigned i)
+static void drop(struct bl_worker *worker, struct burst *burst, unsigned i)
 {
     const struct bl_decision *decision = &burst->decisions[i];
 
-    if (decision->verdict == BL_VERDICT_DROP) {
-        bl_counters_add_reason(&worker->counters, decision->reason);
-        bl_worker_sample(worker, &burst->packets[i], decision->class_id, decision->reason, BL_DENIED_AT_NONE);
-        rte_pktmbuf_free(burst->frames[i]);
-    } else {
-        bl_answer_frame(worker, burst->frames[i], &burst->packets[i], decision);
+    bl_counters_add_reason(&worker->counters, decision->reason);
+    bl_worker_sample(worker, &burst->packets[i], decision->class_id, decision->reason, BL_DENIED_AT_NONE);
+    rte_pktmbuf_free(burst->frames[i]);
+}
+
+/* What does not pass. */
+static void stop(struct bl_worker *worker, struct burst *burst)
+{
+    struct bl_answer_job jobs[BL_WORKER_BURST];
+    unsigned n = 0;
+
+    for (uint64_t left = burst->stopped; left != 0; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+
+        if (burst->decisions[i].verdict == BL_VERDICT_DROP) {
+            drop(worker, burst, i);
+            continue;
+        }
+        jobs[n].frame = burst->frames[i];
+        jobs[n].packet = &burst->packets[i];
+        jobs[n++].decision = &burst->decisions[i];
     }
+    bl_answer_burst(worker, jobs, n);
 }
 
 /* Frames keep their order among those that pass, and among those that do not. */
@@ -191,8 +207,7 @@ static void deliver(struct bl_worker *worker, struct burst *burst)
         n_passing += (burst->stopped >> i & 1) == 0;
     }
     bl_forward_burst(&worker->tx[BL_SIDE_LAN], &worker->counters, passing, n_passing);
-    for (uint64_t left = burst->stopped; left != 0; left &= left - 1)
-        stop(worker, burst, (unsigned)__builtin_ctzll(left));
+    stop(worker, burst);
 }
 
 void bl_worker_take(struct bl_worker *worker, struct rte_mbuf **frames, unsigned n)
