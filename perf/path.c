@@ -5,15 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_dev.h>
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
 
 #include "measure.h"
+#include "stub_port.h"
 
-enum { BUFFER_BYTES = 256, CACHE = 256, POOL_EXTRA = 4 * CACHE, DESCRIPTORS = 512, FRAME_MAX = 2048, SAMPLES = 64 };
+enum { BUFFER_BYTES = 256, CACHE = 256, POOL_EXTRA = 4 * CACHE, SAMPLES = 64 };
 
 /* bounceline.yaml's defaults, but for limits: they would be met. */
 static const struct bl_settings_dataplane settings = {
@@ -57,20 +57,11 @@ static uint16_t hand_out_lan(uint16_t port, uint16_t queue, struct rte_mbuf *fra
 
 static int open_port(struct path *path, enum bl_side side, unsigned id)
 {
-    struct bl_port *port = &path->ports[side];
-    const struct rte_eth_conf conf = {0};
+    char name[32];
 
-    snprintf(port->device, sizeof(port->device), "net_null_%s%u", side == BL_SIDE_WAN ? "wan" : "lan", id);
-    port->frame_max_bytes = FRAME_MAX;
-    if (rte_eal_hotplug_add("vdev", port->device, "no-rx=1") != 0 ||
-        rte_eth_dev_get_port_by_name(port->device, &port->id) != 0 ||
-        rte_eth_dev_configure(port->id, 1, 1, &conf) != 0 ||
-        rte_eth_rx_queue_setup(port->id, 0, DESCRIPTORS, 0, NULL, path->pool) != 0 ||
-        rte_eth_tx_queue_setup(port->id, 0, DESCRIPTORS, 0, NULL) != 0 || rte_eth_dev_start(port->id) != 0)
-        return BL_EIO;
-    return rte_eth_add_rx_callback(port->id, 0, side == BL_SIDE_WAN ? hand_out_wan : hand_out_lan, path) != NULL
-               ? BL_OK
-               : BL_EIO;
+    snprintf(name, sizeof(name), "net_null_%s%u", side == BL_SIDE_WAN ? "wan" : "lan", id);
+    return stub_port_open(&path->ports[side], name, path->pool, side == BL_SIDE_WAN ? hand_out_wan : hand_out_lan,
+                          path);
 }
 
 static int create_common(struct path *path)
@@ -130,8 +121,7 @@ void path_free(struct path *path)
     if (path->worker != NULL)
         bl_worker_parts_free(path->worker);
     for (unsigned side = 0; side < BL_SIDE_COUNT; side++)
-        if (path->ports[side].device[0] != '\0')
-            (void)rte_eal_hotplug_remove("vdev", path->ports[side].device);
+        stub_port_close(&path->ports[side]);
     rte_free(path->common);
     rte_free(path->bytes);
     rte_mempool_free(path->pool);
