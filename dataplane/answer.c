@@ -160,6 +160,7 @@ void bl_answer_burst(struct bl_worker *worker, struct bl_answer_job *jobs, unsig
     for (unsigned i = 0; i < n; i++)
         if (is_handshake(&jobs[i]))
             bl_resend_fetch_entry(&worker->resend, jobs[i].proof.cookie);
+    bl_steps_end(&worker->steps, BL_STEP_PROVE);
     for (unsigned i = 0; i < n; i++)
         answer(worker, &jobs[i]);
 }

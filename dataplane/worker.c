@@ -200,6 +200,7 @@ static void deliver(struct bl_worker *worker, struct burst *burst)
 
     if (burst->stopped == 0) {
         bl_forward_burst(&worker->tx[BL_SIDE_LAN], &worker->counters, burst->frames, burst->n);
+        bl_steps_end(&worker->steps, BL_STEP_FORWARD);
         return;
     }
     for (unsigned i = 0; i < burst->n; i++) {
@@ -207,7 +208,9 @@ static void deliver(struct bl_worker *worker, struct burst *burst)
         n_passing += (burst->stopped >> i & 1) == 0;
     }
     bl_forward_burst(&worker->tx[BL_SIDE_LAN], &worker->counters, passing, n_passing);
+    bl_steps_end(&worker->steps, BL_STEP_FORWARD);
     stop(worker, burst);
+    bl_steps_end(&worker->steps, BL_STEP_ANSWER);
 }
 
 void bl_worker_take(struct bl_worker *worker, struct rte_mbuf **frames, unsigned n)
@@ -217,7 +220,9 @@ void bl_worker_take(struct bl_worker *worker, struct rte_mbuf **frames, unsigned
     burst.frames = frames;
     burst.n = n;
     parse(worker, &burst);
+    bl_steps_end(&worker->steps, BL_STEP_PARSE);
     look_up(worker, &burst);
+    bl_steps_end(&worker->steps, BL_STEP_LOOK_UP);
     deliver(worker, &burst);
 }
 
@@ -227,6 +232,7 @@ static unsigned poll_wan(struct bl_worker *worker)
     struct rte_mbuf *frames[BL_WORKER_BURST];
     unsigned n = rte_eth_rx_burst(wan->port, wan->queue, frames, BL_WORKER_BURST);
 
+    bl_steps_end(&worker->steps, BL_STEP_RECEIVE);
     if (n > 0)
         bl_worker_take(worker, frames, n);
     return n;
@@ -254,11 +260,16 @@ bool bl_worker_turn(struct bl_worker *worker)
     bool moved;
 
     worker->now_tsc = rte_rdtsc();
-    n = poll_wan(worker) + poll_lan(worker);
+    bl_steps_begin(&worker->steps, worker->now_tsc);
+    n = poll_wan(worker);
+    n += poll_lan(worker);
+    bl_steps_end(&worker->steps, BL_STEP_LAN);
     moved = bl_answer_resend(worker);
     moved |= bl_replica_follow(&worker->replica, &worker->mailbox, common->patch_step_bytes);
+    bl_steps_end(&worker->steps, BL_STEP_BETWEEN);
     bl_tx_flush(&worker->tx[BL_SIDE_WAN], &worker->counters);
     bl_tx_flush(&worker->tx[BL_SIDE_LAN], &worker->counters);
+    bl_steps_end(&worker->steps, BL_STEP_SEND);
     bl_counters_add(&worker->counters.rx_packets, n);
     bl_replica_check_step(&worker->replica, n > 0 ? CHECK_LOADED_BYTES : CHECK_IDLE_BYTES);
     return n > 0 || moved;

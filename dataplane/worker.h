@@ -22,6 +22,7 @@
 #include "dataplane/replica.h"
 #include "dataplane/resend.h"
 #include "dataplane/sampler.h"
+#include "dataplane/steps.h"
 #include "dataplane/tx.h"
 
 /** Frames taken from a port at once: enough to hide the table's memory latency behind prefetches. */
@@ -64,6 +65,7 @@ struct bl_worker {
     struct bl_counters counters;
     struct bl_mailbox mailbox;
     struct bl_sampler sampler;
+    struct bl_steps steps;
 } __rte_cache_aligned;
 
 /** Offers a packet that ended with @p reason, not a pass, to the sampler. Threads: owning worker. Cost: fast path. */

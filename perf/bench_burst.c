@@ -63,6 +63,7 @@ struct bench {
     struct path *paths[CORES];
     uint64_t n_loaded; /* frames so far: each has a number of its own */
     double ns[LISTS][FAMILIES][ROWS][MEASURE_ROUNDS_MAX];
+    double steps[LISTS][FAMILIES][TRAFFIC_CLASSES][BL_STEP_COUNT]; /* ns a packet, in the last round */
 };
 
 static const struct argp_option option_list[] = {
@@ -239,6 +240,14 @@ static int expect(struct path *path, enum traffic_class class, uint64_t n)
     return BL_EINVAL;
 }
 
+/* Of a pass of @p n packets. */
+static void set_steps(const struct turn *turn, enum traffic_class class, size_t n)
+{
+    for (unsigned step = 0; step < BL_STEP_COUNT; step++)
+        turn->bench->steps[turn->list][turn->family][class][step] =
+            (double)path_step(turn->bench->paths[0], (enum bl_step)step) * 1e9 / (double)rte_get_tsc_hz() / (double)n;
+}
+
 static int measure_class(const struct turn *turn, enum traffic_class class)
 {
     struct path *path = turn->bench->paths[0];
@@ -248,6 +257,7 @@ static int measure_class(const struct turn *turn, enum traffic_class class)
     load(turn, 0, class, n);
     error = path_run(path, PATH_WORKER);
     set_ns(turn, class, path_ns(path, 0, n));
+    set_steps(turn, class, n);
     return error != BL_OK ? error : expect(path, class, n);
 }
 
@@ -295,6 +305,7 @@ static int measure_dialogue(const struct turn *turn)
         set_ns(turn, class, ns);
     }
     set_ns(turn, ROW_DIALOGUE, sum);
+    set_steps(turn, TRAFFIC_SYN, n); /* of the whole dialogue */
     for (unsigned class = 0; class < TRAFFIC_DIALOGUE && error == BL_OK; class ++)
         if (class != TRAFFIC_MAIL) /* counted with EHLO */
             error = expect(path, (enum traffic_class) class, class == TRAFFIC_EHLO ? 2 * n : n);
@@ -423,6 +434,28 @@ static void print_figures(const struct bench *bench)
     }
 }
 
+/* The mean of all turns, the clock's own reads in it: for shares, not for sums. */
+static void print_steps(const struct bench *bench, unsigned list, unsigned family)
+{
+    static const char *const names[] = {
+#define X(suffix, name, text) name,
+        BL_STEPS_ALL(X)
+#undef X
+    };
+
+    printf("\n%s, list of %s: ns a packet by step\n%-12s", family_name(family), list_plans[list].name, "");
+    for (unsigned step = 0; step < BL_STEP_COUNT; step++)
+        printf(" %8s", names[step]);
+    for (unsigned class = 0; class < TRAFFIC_CLASSES; class ++) {
+        if (class != TRAFFIC_SYN && class < TRAFFIC_DIALOGUE)
+            continue;
+        printf("\n%-12s", class == TRAFFIC_SYN ? "dialogue" : row_name(class));
+        for (unsigned step = 0; step < BL_STEP_COUNT; step++)
+            printf(" %8.1f", bench->steps[list][family][class][step]);
+    }
+    printf("\n");
+}
+
 /* One row over another of the same rounds. */
 struct ratio {
     char name[64];
@@ -490,6 +523,8 @@ static int report(const struct bench *bench)
         return BL_EIO;
     }
     print_figures(bench);
+    for (unsigned i = 0; i < bench->n_lists * FAMILIES && BL_STEPS_ON; i++)
+        print_steps(bench, i / FAMILIES, i % FAMILIES);
     if (csv != NULL)
         write_csv(bench, csv);
     print_ratios(bench, csv);

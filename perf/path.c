@@ -231,3 +231,11 @@ uint64_t path_count(struct path *path, enum bl_reason reason)
     *counter = 0;
     return n;
 }
+
+uint64_t path_step(struct path *path, enum bl_step step)
+{
+    uint64_t ticks = path->worker->steps.ticks[step];
+
+    path->worker->steps.ticks[step] = 0;
+    return ticks;
+}

@@ -62,6 +62,9 @@ int path_run(struct path *path, enum path_kind kind);
 /** ns a frame: the median turn of those that began with the frames @p first to @p first + @p n. */
 double path_ns(struct path *path, size_t first, size_t n);
 
+/** Ticks that the worker spent in a step since the last call of this; 0 in a build that does not count them. */
+uint64_t path_step(struct path *path, enum bl_step step);
+
 /** How many packets the worker has counted with the reason since the last call of this. */
 uint64_t path_count(struct path *path, enum bl_reason reason);
 
