@@ -4,7 +4,6 @@
 #include "dataplane/answer.h"
 
 #include "dataplane/cookie.h"
-#include "dataplane/forward.h"
 #include "dataplane/segment.h"
 
 /* Of what is due again, in one turn: so that a burst of packets waits for so many at most. */
@@ -116,7 +115,7 @@ static void remember(struct bl_worker *worker, const struct heard *heard, enum b
         forget(worker, heard->packet);
 }
 
-static void answer(struct bl_worker *worker, const struct bl_answer_job *job)
+static void answer(struct bl_worker *worker, struct bl_answer_job *job)
 {
     const struct heard heard = {rte_pktmbuf_mtod(job->frame, const uint8_t *), job->packet, job};
     struct bl_reply reply;
@@ -128,13 +127,12 @@ static void answer(struct bl_worker *worker, const struct bl_answer_job *job)
     reason = send(worker, &heard, reason, &reply);
     remember(worker, &heard, reason, reply.cookie);
     bl_counters_add_reason(&worker->counters, reason);
-    if (bl_verdict_of(reason) == BL_VERDICT_PASS) {
-        bl_forward_frame(&worker->tx[BL_SIDE_LAN], &worker->counters, job->frame);
-    } else {
-        bl_worker_sample(worker, job->packet, job->decision->class_id, reason,
-                         reason == BL_REASON_REJECT_BOUNCE ? reply.denied : BL_DENIED_AT_NONE);
-        rte_pktmbuf_free(job->frame);
-    }
+    job->passes = bl_verdict_of(reason) == BL_VERDICT_PASS;
+    if (job->passes)
+        return;
+    bl_worker_sample(worker, job->packet, job->decision->class_id, reason,
+                     reason == BL_REASON_REJECT_BOUNCE ? reply.denied : BL_DENIED_AT_NONE);
+    rte_pktmbuf_free(job->frame);
 }
 
 /* Only a SYN and what may be a handshake's last ACK have an entry to be written. */

@@ -82,9 +82,6 @@ static inline void bl_worker_sample(struct bl_worker *worker, const struct bl_pa
     bl_sampler_offer(&worker->sampler, packet, &event, worker->now_tsc);
 }
 
-/** Takes @p n frames of the WAN port, at most BL_WORKER_BURST, through the steps. Threads: owning worker. Cost: fast path. */
-void bl_worker_take(struct bl_worker *worker, struct rte_mbuf **frames, unsigned n);
-
 /** One turn of the loop: a burst from each port, what is due again, a step of the replica, and all that is to be sent.
  * @return false: nothing came in, and nothing was to be done. Threads: owning worker. Cost: fast path. */
 bool bl_worker_turn(struct bl_worker *worker);

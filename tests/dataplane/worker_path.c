@@ -8,6 +8,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/answer.h"
+#include "dataplane/burst.h"
 #include "dataplane/challenge.h"
 #include "dataplane/table_build.h"
 
@@ -194,7 +195,7 @@ enum bl_reason worker_path_receive(struct worker_path *path, const uint8_t *fram
 
     put_frame(path, block, length);
     memset(worker->counters.reasons, 0, sizeof(worker->counters.reasons));
-    bl_worker_take(worker, &path->frame, 1);
+    bl_burst_take(worker, &path->frame, 1);
     collect(path, BL_SIDE_WAN);
     collect(path, BL_SIDE_LAN);
     for (unsigned i = 0; i < BL_REASON_COUNT; i++)

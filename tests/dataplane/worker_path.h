@@ -1,5 +1,5 @@
 /** @file worker_path.h
- * One frame at a time through a worker: the real program's bl_worker_take() and all that is behind it (and challenge.c for
+ * One frame at a time through a worker: the real program's bl_burst_take() and all that is behind it (and challenge.c for
  * what comes from the servers), on DPDK's buffers, with its queues emptied by hand where a port would be. Used by
  * mutate_frames.c. */
 #ifndef BL_TEST_WORKER_PATH_H
