@@ -4,7 +4,6 @@
 #include "dataplane/answer.h"
 
 #include "dataplane/cookie.h"
-#include "dataplane/forward.h"
 #include "dataplane/segment.h"
 
 /* Of what is due again, in one turn: so that a burst of packets waits for so many at most. */
@@ -14,13 +13,15 @@ enum { RESENDS_A_TURN = 32 };
 struct heard {
     const uint8_t *bytes;
     const struct bl_packet *packet;
+    const struct bl_answer_job *job;
 };
 
-static enum bl_reason decide(const struct bl_worker *worker, const struct heard *heard,
-                             const struct bl_decision *decision, struct bl_reply *reply)
+static enum bl_reason decide(const struct bl_worker *worker, const struct heard *heard, struct bl_reply *reply)
 {
     const struct bl_common *common = worker->common;
-    uint64_t now_s;
+    const struct bl_decision *decision = heard->job->decision;
+    const struct bl_reject_segment segment = {heard->packet, heard->bytes + heard->packet->payload_offset,
+                                              &worker->replica.classes[decision->class_id], &heard->job->proof};
 
     reply->flags = 0;
     reply->cookie = 0;
@@ -28,9 +29,7 @@ static enum bl_reason decide(const struct bl_worker *worker, const struct heard 
         return BL_REASON_DROP_CHECKSUM;
     if (decision->verdict == BL_VERDICT_RESET)
         return bl_reject_reset(heard->packet, reply);
-    now_s = __atomic_load_n(&common->now_s, __ATOMIC_RELAXED);
-    return bl_reject_answer(&common->rules, &worker->replica.classes[decision->class_id], heard->packet,
-                            heard->bytes + heard->packet->payload_offset, now_s, reply);
+    return bl_reject_answer(&common->rules, &segment, __atomic_load_n(&common->now_s, __ATOMIC_RELAXED), reply);
 }
 
 /* A segment of a connection that is not ours. A RST ends what we would end, and goes on where anything does: nothing
@@ -65,15 +64,15 @@ static enum bl_reason limit(struct bl_worker *worker, enum bl_reason reason, str
 bool bl_answer_send(struct bl_worker *worker, enum bl_side side, const uint8_t *bytes, const struct bl_packet *packet,
                     const struct bl_reply *reply)
 {
-    struct rte_mbuf *answer = rte_pktmbuf_alloc(worker->reply_pool);
+    struct rte_mbuf *frame = rte_pktmbuf_alloc(worker->reply_pool);
     size_t length;
 
-    if (answer == NULL)
+    if (frame == NULL)
         return false;
-    length = bl_segment_build(bytes, packet, reply, rte_pktmbuf_mtod(answer, uint8_t *));
-    answer->data_len = (uint16_t)length;
-    answer->pkt_len = (uint32_t)length;
-    bl_tx_push(&worker->tx[side], &worker->counters, answer);
+    length = bl_segment_build(bytes, packet, reply, rte_pktmbuf_mtod(frame, uint8_t *));
+    frame->data_len = (uint16_t)length;
+    frame->pkt_len = (uint32_t)length;
+    bl_tx_push(&worker->tx[side], &worker->counters, frame);
     return true;
 }
 
@@ -116,26 +115,52 @@ static void remember(struct bl_worker *worker, const struct heard *heard, enum b
         forget(worker, heard->packet);
 }
 
-void bl_answer_frame(struct bl_worker *worker, struct rte_mbuf *frame, const struct bl_packet *packet,
-                     const struct bl_decision *decision)
+static void answer(struct bl_worker *worker, struct bl_answer_job *job)
 {
-    const struct heard heard = {rte_pktmbuf_mtod(frame, const uint8_t *), packet};
+    const struct heard heard = {rte_pktmbuf_mtod(job->frame, const uint8_t *), job->packet, job};
     struct bl_reply reply;
-    enum bl_reason reason = decide(worker, &heard, decision, &reply);
+    enum bl_reason reason = decide(worker, &heard, &reply);
 
     if (reason == BL_REASON_PASS_ESTABLISHED)
-        reason = decide_established(worker, packet, &reply);
+        reason = decide_established(worker, job->packet, &reply);
     reason = limit(worker, reason, &reply);
     reason = send(worker, &heard, reason, &reply);
     remember(worker, &heard, reason, reply.cookie);
     bl_counters_add_reason(&worker->counters, reason);
-    if (bl_verdict_of(reason) == BL_VERDICT_PASS) {
-        bl_forward_frame(&worker->tx[BL_SIDE_LAN], &worker->counters, frame);
-    } else {
-        bl_worker_sample(worker, packet, decision->class_id, reason,
-                         reason == BL_REASON_REJECT_BOUNCE ? reply.denied : BL_DENIED_AT_NONE);
-        rte_pktmbuf_free(frame);
+    job->passes = bl_verdict_of(reason) == BL_VERDICT_PASS;
+    if (job->passes)
+        return;
+    bl_worker_sample(worker, job->packet, job->decision->class_id, reason,
+                     reason == BL_REASON_REJECT_BOUNCE ? reply.denied : BL_DENIED_AT_NONE);
+    rte_pktmbuf_free(job->frame);
+}
+
+/* Only a SYN and what may be a handshake's last ACK have an entry to be written. */
+static bool is_handshake(const struct bl_answer_job *job)
+{
+    return job->proof.ours && job->proof.offset == 0;
+}
+
+/* First all hashes, then all misses of the handshakes' memory, so that they overlap. */
+void bl_answer_burst(struct bl_worker *worker, struct bl_answer_job *jobs, unsigned n)
+{
+    const struct bl_common *common = worker->common;
+    uint64_t now_s = __atomic_load_n(&common->now_s, __ATOMIC_RELAXED);
+
+    for (unsigned i = 0; i < n; i++) {
+        if (jobs[i].decision->verdict == BL_VERDICT_REJECT)
+            bl_reject_prove(&common->rules, jobs[i].packet, now_s, &jobs[i].proof);
+        else
+            jobs[i].proof.ours = false;
+        if (jobs[i].proof.ours)
+            bl_resend_fetch_set(&worker->resend, jobs[i].proof.cookie);
     }
+    for (unsigned i = 0; i < n; i++)
+        if (is_handshake(&jobs[i]))
+            bl_resend_fetch_entry(&worker->resend, jobs[i].proof.cookie);
+    bl_steps_end(&worker->steps, BL_STEP_PROVE);
+    for (unsigned i = 0; i < n; i++)
+        answer(worker, &jobs[i]);
 }
 
 bool bl_answer_resend(struct bl_worker *worker)

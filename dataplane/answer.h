@@ -12,9 +12,17 @@
 
 #include "dataplane/worker.h"
 
-/** Takes the frame, which is in one segment and parsed as @p packet, and counts its final reason. */
-void bl_answer_frame(struct bl_worker *worker, struct rte_mbuf *frame, const struct bl_packet *packet,
-                     const struct bl_decision *decision);
+/** A frame that is to be answered; all borrowed but the frame. */
+struct bl_answer_job {
+    struct rte_mbuf *frame; /**< in one segment */
+    const struct bl_packet *packet;
+    const struct bl_decision *decision; /**< REJECT or RESET */
+    struct bl_reject_proof proof;       /**< made by bl_answer_burst */
+    bool passes; /**< set by bl_answer_burst: the frame goes on to the server, and is still there */
+};
+
+/** Takes the frames of @p n jobs, in their order, but for those that pass, and counts the final reasons of all. */
+void bl_answer_burst(struct bl_worker *worker, struct bl_answer_job *jobs, unsigned n);
 
 /** Sends the SYN-ACKs and greetings that are due again, a bounded number. @return false when there were none. Cost: one
  * load when nothing is due. */

@@ -3,7 +3,7 @@
  *
  * Sums are of words as they lie in memory: a ones' complement sum does not care about byte order, so that nothing is
  * swapped and the result is stored as it is. Every span but the last of a sum must have an even length. Pure. Threads:
- * any. Cost: fast path, a load and an add for 4 bytes. */
+ * any. Cost: fast path, a load for 8 bytes. */
 #ifndef BL_CHECKSUM_H
 #define BL_CHECKSUM_H
 
@@ -14,12 +14,19 @@
 /** Adds @p length bytes to @p sum. A span of 64 KiB adds less than 2^46: the sum can't overflow. */
 static inline uint64_t bl_checksum_add(uint64_t sum, const uint8_t *data, size_t length)
 {
+    uint64_t pair;
     uint32_t word;
     uint16_t half;
 
-    for (; length >= sizeof(word); data += sizeof(word), length -= sizeof(word)) {
+    for (; length >= sizeof(pair); data += sizeof(pair), length -= sizeof(pair)) {
+        memcpy(&pair, data, sizeof(pair));
+        sum += (pair & UINT32_MAX) + (pair >> 32);
+    }
+    if (length >= sizeof(word)) {
         memcpy(&word, data, sizeof(word));
         sum += word;
+        data += sizeof(word);
+        length -= sizeof(word);
     }
     if (length >= sizeof(half)) {
         memcpy(&half, data, sizeof(half));

@@ -14,12 +14,6 @@ static void set_decision(struct bl_decision *decision, enum bl_reason reason, ui
     decision->class_id = class_id;
 }
 
-/* A bit a port: one load, however many ports are protected. */
-bool bl_classify_is_protected_port(const struct bl_classify_policy *policy, uint16_t port)
-{
-    return ((policy->protected_ports[port / 64] >> (port % 64)) & 1) != 0;
-}
-
 static int compare_ip6(struct bl_ip6 a, struct bl_ip6 b)
 {
     if (a.hi != b.hi)
@@ -58,12 +52,22 @@ static const struct bl_classify_range_ipv6 *find_ip6(const struct bl_classify_po
     return low > 0 && compare_ip6(ip6, policy->ipv6[low - 1].last) <= 0 ? &policy->ipv6[low - 1] : NULL;
 }
 
+bool bl_classify_is_protected_ip4(const struct bl_classify_policy *policy, uint32_t ip4)
+{
+    return policy->any_destination || find_ip4(policy, ip4) != NULL;
+}
+
+bool bl_classify_is_protected_ip6(const struct bl_classify_policy *policy, struct bl_ip6 ip6)
+{
+    return policy->any_destination || find_ip6(policy, ip6) != NULL;
+}
+
 static bool is_protected_destination(const struct bl_classify_policy *policy, const struct bl_packet *packet)
 {
-    if (policy->any_destination || packet->destination_cut)
+    if (packet->destination_cut)
         return true;
-    return packet->family == BL_FAMILY_IPV4 ? find_ip4(policy, packet->destination_ip4) != NULL
-                                            : find_ip6(policy, packet->destination_ip6) != NULL;
+    return packet->family == BL_FAMILY_IPV4 ? bl_classify_is_protected_ip4(policy, packet->destination_ip4)
+                                            : bl_classify_is_protected_ip6(policy, packet->destination_ip6);
 }
 
 void bl_classify_policy_init(struct bl_classify_policy *policy)

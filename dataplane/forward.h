@@ -14,4 +14,7 @@
  * would drop it without a word. */
 void bl_forward_frame(struct bl_tx *tx, struct bl_counters *counters, struct rte_mbuf *frame);
 
+/** The same for @p n frames, in their order. */
+void bl_forward_burst(struct bl_tx *tx, struct bl_counters *counters, struct rte_mbuf **frames, unsigned n);
+
 #endif

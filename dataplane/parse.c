@@ -228,7 +228,8 @@ static enum bl_parse_status parse_ethernet(struct span span, struct bl_packet *p
     return BL_PARSE_NOT_IP;
 }
 
-void bl_parse_frame(const uint8_t *frame, size_t length, struct bl_packet *packet)
+/* In one piece: what a layer hands to the next stays in registers. */
+__attribute__((flatten)) void bl_parse_frame(const uint8_t *frame, size_t length, struct bl_packet *packet)
 {
     struct span whole = {.frame = frame, .at = 0, .end = length};
 

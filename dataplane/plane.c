@@ -8,10 +8,8 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#include <rte_cycles.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
-#include <rte_malloc.h>
 #include <rte_mbuf.h>
 
 #include "bounceline/version.h"
@@ -23,8 +21,8 @@
 #include "dataplane/random.h"
 #include "dataplane/report.h"
 #include "dataplane/say.h"
-#include "dataplane/segment.h"
 #include "dataplane/watch.h"
+#include "dataplane/worker_parts.h"
 
 enum {
     CACHE_MAX = 256, /* buffers that a core keeps for itself */
@@ -161,81 +159,19 @@ static int create_forward_pool(struct bl_plane *plane, struct bl_error_detail *d
         bl_port_buffer_bytes(settings), settings->memory_mb);
 }
 
-/* The memory of the handshakes that the worker watches, and its limits. */
-static int create_answers(struct bl_worker *worker, const struct bl_settings_dataplane *settings)
-{
-    struct bl_resend_memory memory = bl_resend_size(settings->resend_entries);
-    size_t n = memory.n_sets;
-    uint64_t hz = rte_get_tsc_hz();
-
-    if (n != 0) {
-        memory.sets = rte_zmalloc_socket("bl_resend", n * sizeof(*memory.sets), RTE_CACHE_LINE_SIZE, worker->socket_id);
-        memory.entries = rte_zmalloc_socket("bl_resend", n * BL_RESEND_WAYS * sizeof(*memory.entries),
-                                            _Alignof(struct bl_resend_entry), worker->socket_id);
-        memory.items = rte_zmalloc_socket("bl_resend", memory.n_items * sizeof(*memory.items), RTE_CACHE_LINE_SIZE,
-                                          worker->socket_id);
-    }
-    bl_resend_init(&worker->resend, &memory);
-    bl_resend_set_time(&worker->resend, settings->resends_per_s, hz);
-    bl_bucket_init(&worker->limits.answers, settings->answers_per_s, hz);
-    bl_bucket_init(&worker->limits.established, settings->established_per_s, hz);
-    bl_bucket_init(&worker->limits.resets, settings->resets_per_s, hz);
-    return n == 0 || (memory.sets != NULL && memory.entries != NULL && memory.items != NULL) ? BL_OK : BL_ENOMEM;
-}
-
-static int create_worker(struct bl_plane *plane, unsigned id, unsigned lcore, struct bl_error_detail *detail)
-{
-    const struct bl_settings_dataplane *settings = plane->plan->settings;
-    int socket_id = (int)rte_lcore_to_socket_id(lcore);
-    struct bl_worker *worker = rte_zmalloc_socket("bl_worker", sizeof(*worker), RTE_CACHE_LINE_SIZE, socket_id);
-    struct bl_siphash_key secret;
-    char name[32];
-
-    if (worker == NULL)
-        return bl_error_set(detail, BL_ENOMEM, "no memory for worker %u: raise dataplane.memory_mb", id);
-    plane->workers[plane->n_workers++] = worker;
-    worker->common = &plane->plan->common;
-    worker->id = id;
-    worker->lcore = lcore;
-    worker->socket_id = socket_id;
-    if (bl_random_key(&secret, detail) != BL_OK)
-        return BL_EIO;
-    bl_sampler_init(&worker->sampler, settings->reject_samples_per_s, rte_get_tsc_hz(), secret);
-    for (int side = 0; side < BL_SIDE_COUNT; side++) {
-        const struct bl_port *port = &plane->plan->ports[side];
-
-        worker->tx[side].port = port->id;
-        worker->tx[side].queue = (uint16_t)id;
-        worker->tx[side].frame_max_bytes = port->frame_max_bytes;
-        worker->tx[side].tag_bytes = port->tag_bytes;
-    }
-    if (create_answers(worker, settings) != BL_OK)
-        return bl_error_set(detail, BL_ENOMEM,
-                            "dataplane.resend_entries: no memory for %u of worker %u: raise memory_mb",
-                            settings->resend_entries, id);
-    snprintf(name, sizeof(name), "bl_mailbox_%u", id);
-    if (bl_mailbox_init(&worker->mailbox, name, socket_id) != BL_OK)
-        return bl_error_set(detail, BL_ENOMEM, "no memory for the mailbox of worker %u: raise dataplane.memory_mb", id);
-    snprintf(name, sizeof(name), "bl_reply_%u", id);
-    worker->reply_pool = rte_pktmbuf_pool_create(name, settings->reply_buffers, cache_size(settings->reply_buffers, 1),
-                                                 0, RTE_PKTMBUF_HEADROOM + BL_SEGMENT_FRAME_MAX, socket_id);
-    if (worker->reply_pool == NULL)
-        return bl_error_set(detail, BL_ENOMEM,
-                            "dataplane.reply_buffers: no memory for %u of worker %u: raise memory_mb",
-                            settings->reply_buffers, id);
-    return BL_OK;
-}
-
 static int create_workers(struct bl_plane *plane, struct bl_error_detail *detail)
 {
+    const struct bl_worker_plan worker_plan = {&plane->plan->common, plane->plan->settings, plane->plan->ports};
     unsigned lcores[BL_SYNC_WORKERS_MAX];
     uint32_t n = plane->plan->settings->workers;
     int error = n <= BL_SYNC_WORKERS_MAX
                     ? bl_eal_worker_lcores(n, lcores, detail)
                     : bl_error_set(detail, BL_ERANGE, "dataplane.workers: %u: expected 1..%d", n, BL_SYNC_WORKERS_MAX);
 
-    for (unsigned i = 0; i < n && error == BL_OK; i++)
-        error = create_worker(plane, i, lcores[i], detail);
+    for (unsigned i = 0; i < n && error == BL_OK; i++) {
+        error = bl_worker_parts_create(&plane->workers[i], &worker_plan, i, lcores[i], detail);
+        plane->n_workers += error == BL_OK;
+    }
     return error;
 }
 
@@ -461,17 +397,6 @@ void bl_plane_run(struct bl_plane *plane, const volatile sig_atomic_t *stop, con
     bl_keeper_stop(plane->keeper);
 }
 
-static void free_worker(struct bl_worker *worker)
-{
-    if (worker->mailbox.ring != NULL)
-        bl_mailbox_fini(&worker->mailbox);
-    rte_mempool_free(worker->reply_pool);
-    rte_free(worker->resend.memory.sets);
-    rte_free(worker->resend.memory.entries);
-    rte_free(worker->resend.memory.items);
-    rte_free(worker);
-}
-
 void bl_plane_free(struct bl_plane *plane)
 {
     __atomic_store_n(&plane->plan->common.stop, true, __ATOMIC_RELAXED);
@@ -486,7 +411,7 @@ void bl_plane_free(struct bl_plane *plane)
     for (int side = 0; side < BL_SIDE_COUNT; side++)
         bl_port_close(&plane->plan->ports[side]);
     for (unsigned i = 0; i < plane->n_workers; i++)
-        free_worker(plane->workers[i]);
+        bl_worker_parts_free(plane->workers[i]);
     rte_mempool_free(plane->forward_pool);
     if (plane->eal_started)
         bl_eal_fini();

@@ -28,6 +28,8 @@ _Static_assert((int)OFFSET_LAST + 2 * (int)BL_REJECT_PAYLOAD_MAX_IPV6 <= (int)BL
 
 /* One segment of a dialogue that has proved to be ours. */
 struct dialogue {
+    const struct bl_reject_rules *rules;
+    uint64_t now_s;
     struct bl_smtp_script script;
     const struct bl_packet *packet;
     const uint8_t *payload;
@@ -105,13 +107,23 @@ static void set_reply(struct bl_reply *reply, uint8_t flags, uint32_t sequence, 
     reply->window = WINDOW_BYTES;
 }
 
-/* Data in a SYN (fast open) is not acknowledged: the client sends it again when it has the cookie. */
-static enum bl_reason answer_syn(const struct bl_reject_rules *rules, const struct bl_packet *packet, uint64_t now_s,
-                                 struct bl_reply *reply)
+/* The source's text and its ticket, for the 550, which is all that needs them. */
+static void format_source(struct dialogue *dialogue)
 {
-    reply->cookie = bl_cookie_hash(&rules->cookie_key, packet, now_s / BL_COOKIE_EPOCH_S);
-    bl_reject_repeat_syn_ack(reply->cookie, packet->sequence + 1, reply);
-    return BL_REASON_REJECT_SYN;
+    const struct bl_reject_rules *rules = dialogue->rules;
+    const struct bl_packet *packet = dialogue->packet;
+    struct bl_address address = {.family = packet->family};
+    struct bl_prefix unit;
+
+    if (packet->family == BL_FAMILY_IPV4)
+        bl_address_from_ip4(packet->source_ip4, address.bytes);
+    else
+        bl_address_from_ip6(packet->source_ip6, address.bytes);
+    dialogue->script.address = bl_address_format(&address, dialogue->address);
+    if (!is_keyed(&rules->ticket_key) || !bl_class_has_ticket(dialogue->script.class))
+        return;
+    unit = bl_ticket_unit(&address, rules->ipv6_unit);
+    bl_ticket_make(&rules->ticket_key, &unit, dialogue->now_s / BL_TICKET_DAY_S, dialogue->ticket);
 }
 
 /* A client that talks first gets the greeting and keeps its data: it sends it again when it has been greeted. */
@@ -127,12 +139,14 @@ static enum bl_reason answer_greeting(const struct dialogue *dialogue, struct bl
 }
 
 /* The dialogue has gone on for too long: the 550 once more, and the end. */
-static enum bl_reason answer_last(const struct dialogue *dialogue, struct bl_reply *reply)
+static enum bl_reason answer_last(struct dialogue *dialogue, struct bl_reply *reply)
 {
     const struct bl_packet *packet = dialogue->packet;
-    size_t written = bl_smtp_deny(&dialogue->script, reply->payload, dialogue->room);
     uint32_t fin = (packet->tcp_flags & BL_TCP_FIN) != 0 ? 1 : 0;
+    size_t written;
 
+    format_source(dialogue);
+    written = bl_smtp_deny(&dialogue->script, reply->payload, dialogue->room);
     if (written == 0)
         return BL_REASON_DROP_WINDOW;
     set_reply(reply, BL_TCP_PSH | BL_TCP_ACK | BL_TCP_FIN, packet->acknowledgement,
@@ -156,7 +170,7 @@ static enum bl_reason reason_of_answer(const struct bl_smtp_answer *answer, bool
 
 /* Answers the segment's lines, and its FIN when everything before it is answered. What is not answered is not
  * acknowledged, and comes again. Without payload this is the answer to a lone FIN. */
-static enum bl_reason answer_lines(const struct dialogue *dialogue, struct bl_reply *reply)
+static enum bl_reason answer_lines(struct dialogue *dialogue, struct bl_reply *reply)
 {
     const struct bl_packet *packet = dialogue->packet;
     struct bl_smtp_answer answer;
@@ -165,6 +179,11 @@ static enum bl_reason answer_lines(const struct dialogue *dialogue, struct bl_re
 
     bl_smtp_answer(&dialogue->script, dialogue->payload, packet->payload_bytes, reply->payload, dialogue->room,
                    &answer);
+    if (answer.nameless) {
+        format_source(dialogue);
+        bl_smtp_answer(&dialogue->script, dialogue->payload, packet->payload_bytes, reply->payload, dialogue->room,
+                       &answer);
+    }
     if (answer.consumed == 0 && packet->payload_bytes != 0)
         return BL_REASON_DROP_WINDOW;
     fin = (packet->tcp_flags & BL_TCP_FIN) != 0 && answer.consumed == packet->payload_bytes;
@@ -176,24 +195,6 @@ static enum bl_reason answer_lines(const struct dialogue *dialogue, struct bl_re
     reply->payload_bytes = (uint16_t)answer.written;
     reply->denied = answer.denied;
     return reason_of_answer(&answer, fin);
-}
-
-/* The source's text and its ticket, for the 550. */
-static void format_source(struct dialogue *dialogue, const struct bl_reject_rules *rules, uint64_t now_s)
-{
-    const struct bl_packet *packet = dialogue->packet;
-    struct bl_address address = {.family = packet->family};
-    struct bl_prefix unit;
-
-    if (packet->family == BL_FAMILY_IPV4)
-        bl_address_from_ip4(packet->source_ip4, address.bytes);
-    else
-        bl_address_from_ip6(packet->source_ip6, address.bytes);
-    bl_address_format(&address, dialogue->address);
-    if (!is_keyed(&rules->ticket_key) || !bl_class_has_ticket(dialogue->script.class))
-        return;
-    unit = bl_ticket_unit(&address, rules->ipv6_unit);
-    bl_ticket_make(&rules->ticket_key, &unit, now_s / BL_TICKET_DAY_S, dialogue->ticket);
 }
 
 /* The peer's MSS was in its SYN, which nobody remembers: the default of RFC 9293, 3.7.1 and its like for IPv6. */
@@ -221,12 +222,25 @@ static enum bl_reason answer_dialogue(struct dialogue *dialogue, uint32_t offset
     return answer_lines(dialogue, reply);
 }
 
-enum bl_reason bl_reject_answer(const struct bl_reject_rules *rules, const struct bl_class *class,
-                                const struct bl_packet *packet, const uint8_t *payload, uint64_t now_s,
-                                struct bl_reply *reply)
+void bl_reject_prove(const struct bl_reject_rules *rules, const struct bl_packet *packet, uint64_t now_s,
+                     struct bl_reject_proof *proof)
 {
+    struct bl_cookie_proof seen;
+
+    *proof = (struct bl_reject_proof){.ours = false};
+    if ((packet->tcp_flags & BL_TCP_SYN) != 0)
+        *proof =
+            (struct bl_reject_proof){true, 0, bl_cookie_hash(&rules->cookie_key, packet, now_s / BL_COOKIE_EPOCH_S)};
+    /* A RST without ACK can't show a cookie: it is for the server, who will know whether it ends anything. */
+    else if ((packet->tcp_flags & BL_TCP_ACK) != 0 && bl_cookie_verify(&rules->cookie_key, packet, now_s, &seen))
+        *proof = (struct bl_reject_proof){true, seen.offset, seen.hash};
+}
+
+enum bl_reason bl_reject_answer(const struct bl_reject_rules *rules, const struct bl_reject_segment *segment,
+                                uint64_t now_s, struct bl_reply *reply)
+{
+    const struct bl_packet *packet = segment->packet;
     struct dialogue dialogue;
-    struct bl_cookie_proof proof;
 
     reply->flags = 0;
     reply->payload_bytes = 0;
@@ -235,31 +249,31 @@ enum bl_reason bl_reject_answer(const struct bl_reject_rules *rules, const struc
         return BL_REASON_DROP_UNANSWERABLE;
     if (is_flags_odd(packet->tcp_flags))
         return BL_REASON_DROP_FLAGS;
-    if ((packet->tcp_flags & BL_TCP_SYN) != 0)
-        return answer_syn(rules, packet, now_s, reply);
-    /* A RST without ACK can't show a cookie: it is for the server, who will know whether it ends anything. */
-    if ((packet->tcp_flags & BL_TCP_ACK) == 0 || !bl_cookie_verify(&rules->cookie_key, packet, now_s, &proof))
+    if (!segment->proof->ours)
         return BL_REASON_PASS_ESTABLISHED;
-    reply->cookie = proof.hash;
+    reply->cookie = segment->proof->cookie;
+    if ((packet->tcp_flags & BL_TCP_SYN) != 0) {
+        /* Data in a SYN (fast open) is not acknowledged: the client sends it again when it has the cookie. */
+        bl_reject_repeat_syn_ack(reply->cookie, packet->sequence + 1, reply);
+        return BL_REASON_REJECT_SYN;
+    }
     if ((packet->tcp_flags & BL_TCP_RST) != 0)
         return BL_REASON_REJECT_RST;
 
     dialogue.script = (struct bl_smtp_script){
         .hostname = rules->hostname,
-        .class = class,
-        .address = dialogue.address,
+        .class = segment->class,
         .ticket = dialogue.ticket,
         .stage = rules->stage,
         .starttls = rules->starttls,
     };
+    dialogue.rules = rules;
+    dialogue.now_s = now_s;
     dialogue.packet = packet;
-    dialogue.payload = payload;
+    dialogue.payload = segment->payload;
     dialogue.room = answer_room(packet);
     dialogue.ticket[0] = '\0';
-    /* Only the 550 needs it, and only data behind the greeting can earn one. */
-    if (packet->payload_bytes != 0 && proof.offset != 0)
-        format_source(&dialogue, rules, now_s);
-    return answer_dialogue(&dialogue, proof.offset, reply);
+    return answer_dialogue(&dialogue, segment->proof->offset, reply);
 }
 
 void bl_reject_repeat_syn_ack(uint64_t cookie, uint32_t sequence, struct bl_reply *reply)

@@ -48,15 +48,33 @@ struct bl_reply {
 /** Refuses a host name that could break or overflow an SMTP line, and a zero key. @return 0 or BL_EINVAL. */
 int bl_reject_rules_validate(const struct bl_reject_rules *rules, struct bl_error_detail *detail);
 
-/** Decides the answer to a TCP segment from a source of an in-use class with action reject.
- * @param payload the segment's payload (borrowed), packet->payload_bytes long
- * @param now_s   wall clock, seconds; only its epoch counts
- * @param reply   written always; reply->flags == 0 when nothing is to be sent
+/** What a segment shows of whose dialogue it is, before its payload is looked at. */
+struct bl_reject_proof {
+    bool ours;       /**< a SYN, which begins one, or an acknowledgement of our side */
+    uint32_t offset; /**< bytes of our side that the peer has; 0 of a SYN */
+    uint64_t cookie; /**< bl_cookie_hash of the dialogue; 0 when it is not ours */
+};
+
+/** A TCP segment from a source of an in-use class with action reject, its checksums verified. All borrowed. */
+struct bl_reject_segment {
+    const struct bl_packet *packet;
+    const uint8_t *payload; /**< packet->payload_bytes long */
+    const struct bl_class *class;
+    const struct bl_reject_proof *proof;
+};
+
+/** Hashes and compares: a step of its own, so that the hashes of a burst overlap and what is remembered of the dialogue can
+ * be fetched meanwhile. */
+void bl_reject_prove(const struct bl_reject_rules *rules, const struct bl_packet *packet, uint64_t now_s,
+                     struct bl_reject_proof *proof);
+
+/** Decides the answer.
+ * @param now_s wall clock, seconds; only its epoch and day count
+ * @param reply written always; reply->flags == 0 when nothing is to be sent
  * @return the reason: REJECT_*, DROP_*, or PASS_ESTABLISHED when the segment is not of our dialogue and
- * goes on to the server. The caller has verified the checksums. */
-enum bl_reason bl_reject_answer(const struct bl_reject_rules *rules, const struct bl_class *class,
-                                const struct bl_packet *packet, const uint8_t *payload, uint64_t now_s,
-                                struct bl_reply *reply);
+ * goes on to the server. */
+enum bl_reason bl_reject_answer(const struct bl_reject_rules *rules, const struct bl_reject_segment *segment,
+                                uint64_t now_s, struct bl_reply *reply);
 
 /** The SYN-ACK or the greeting of a dialogue once more, when nothing was heard since (resend.c).
  * @param cookie   its bl_cookie_hash

@@ -133,6 +133,30 @@ static int answer_workers(const char *command, const char *parameters, struct rt
     return 0;
 }
 
+/* Ticks by step, all workers; only in a build that counts them. */
+static int answer_steps(const char *command, const char *parameters, struct rte_tel_data *out)
+{
+    static const char *const names[] = {
+#define X(suffix, name, text) name,
+        BL_STEPS_ALL(X)
+#undef X
+    };
+
+    (void)command;
+    (void)parameters;
+    rte_tel_data_start_dict(out);
+    pthread_mutex_lock(&lock);
+    for (unsigned step = 0; registered != NULL && step < BL_STEP_COUNT; step++) {
+        uint64_t ticks = 0;
+
+        for (unsigned i = 0; i < registered->n_workers; i++)
+            ticks += bl_counters_read(&registered->workers[i]->steps.ticks[step]);
+        rte_tel_data_add_dict_u64(out, names[step], ticks);
+    }
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
 int bl_report_register(const struct bl_report *report)
 {
     pthread_mutex_lock(&lock);
@@ -140,6 +164,9 @@ int bl_report_register(const struct bl_report *report)
     pthread_mutex_unlock(&lock);
     if (rte_telemetry_register_cmd("/bounceline/counters", answer_counters, "Packets by reason, all workers") != 0 ||
         rte_telemetry_register_cmd("/bounceline/workers", answer_workers, "Packets by worker") != 0)
+        return BL_EIO;
+    if (BL_STEPS_ON &&
+        rte_telemetry_register_cmd("/bounceline/steps", answer_steps, "TSC ticks by step of a packet's way") != 0)
         return BL_EIO;
     return BL_OK;
 }

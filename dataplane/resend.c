@@ -80,22 +80,57 @@ static void keep_headers(struct bl_resend_entry *entry, const uint8_t *frame, co
     memcpy(entry->headers + entry->l4_offset, frame + packet->l4_offset, PORTS_BYTES);
 }
 
+/* The way that the dialogue has, or would get: a free one or the oldest's. */
+static unsigned choose(const struct bl_resend_set *set, uint64_t cookie, bool *known)
+{
+    unsigned way = find(set, cookie);
+
+    *known = way < BL_RESEND_WAYS;
+    if (!*known)
+        way = find(set, 0);
+    return way < BL_RESEND_WAYS ? way : (unsigned)set->oldest;
+}
+
+/* The empty statement is no comment: gcc takes a function that does nothing but prefetch for one without effects, and
+ * leaves its calls out. */
+static void fetch(const void *line)
+{
+    __builtin_prefetch(line, 1);
+    __asm__ volatile("");
+}
+
+void bl_resend_fetch_set(const struct bl_resend *resend, uint64_t cookie)
+{
+    if (resend->memory.n_sets != 0)
+        fetch(set_of(resend, cookie));
+}
+
+void bl_resend_fetch_entry(const struct bl_resend *resend, uint64_t cookie)
+{
+    const struct bl_resend_set *set;
+    const uint8_t *entry;
+    bool known;
+
+    if (resend->memory.n_sets == 0)
+        return;
+    set = set_of(resend, cookie);
+    entry = (const uint8_t *)entry_of(resend, set, choose(set, cookie, &known));
+    fetch(entry);
+    fetch(entry + sizeof(struct bl_resend_entry) / 2);
+}
+
 /* The entry of this dialogue; *known false: it was made anew, in a free way or in place of the oldest. The way back is
  * that of the latest segment: a router may have been replaced since the SYN. */
 static struct bl_resend_entry *obtain(struct bl_resend *resend, const uint8_t *frame, const struct bl_packet *packet,
                                       uint64_t cookie, bool *known)
 {
     struct bl_resend_set *set = set_of(resend, cookie);
-    unsigned way = find(set, cookie);
+    unsigned way = choose(set, cookie, known);
     struct bl_resend_entry *entry;
 
-    *known = way < BL_RESEND_WAYS;
-    if (!*known)
-        way = find(set, 0);
-    if (way == BL_RESEND_WAYS) {
-        way = (unsigned)set->oldest;
+    /* A way that is neither known nor free is the oldest's. */
+    if (!*known && set->cookies[way] != 0)
         set->oldest = (set->oldest + 1) % BL_RESEND_WAYS;
-    }
     set->cookies[way] = cookie;
     entry = entry_of(resend, set, way);
     if (!*known)

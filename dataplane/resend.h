@@ -100,6 +100,11 @@ void bl_resend_init(struct bl_resend *resend, const struct bl_resend_memory *mem
 /** How long a second is, and the rate limit; 0: none. Threads: before workers start. */
 void bl_resend_set_time(struct bl_resend *resend, uint32_t per_s, uint64_t ticks_per_s);
 
+/** Fetches what a dialogue's next note or clear will touch, in two steps with time between them: its set, then, for a
+ * note, its entry. Changes nothing. */
+void bl_resend_fetch_set(const struct bl_resend *resend, uint64_t cookie);
+void bl_resend_fetch_entry(const struct bl_resend *resend, uint64_t cookie);
+
 /** The SYN @p frame was answered with the SYN-ACK of @p cookie. */
 void bl_resend_note_syn(struct bl_resend *resend, const uint8_t *frame, const struct bl_packet *packet, uint64_t cookie,
                         uint64_t now_ticks);

@@ -231,7 +231,8 @@ static enum bl_denied_at denied_at(enum verb verb)
     }
 }
 
-/* Answers the line and counts it as consumed. @return false when the answer did not fit: nothing changed. */
+/* Answers the line and counts it as consumed. @return false when the answer did not fit, or would have to name the source
+ * and can't: nothing changed. */
 static bool answer_line(struct writer *writer, const struct bl_smtp_script *script, const uint8_t *line, size_t length,
                         struct bl_smtp_answer *answer)
 {
@@ -243,6 +244,10 @@ static bool answer_line(struct writer *writer, const struct bl_smtp_script *scri
         text_bytes--;
     said = verb_of(line, text_bytes);
     verb = is_denied(script, said) ? VERB_OTHER : said;
+    if (verb == VERB_OTHER && script->address == NULL) {
+        answer->nameless = true;
+        return false;
+    }
     put_reply(writer, script, verb);
     if (writer->full)
         return false;

@@ -17,7 +17,7 @@
 struct bl_smtp_script {
     const char *hostname;         /**< borrowed */
     const struct bl_class *class; /**< borrowed: code and URL */
-    const char *address;          /**< borrowed: the source's text, for [address] and {address} */
+    const char *address;          /**< borrowed: the source's text, for [address] and {address}; NULL: not made yet */
     const char *ticket;           /**< borrowed: for {ticket}; "" when there is no key */
     uint8_t stage;                /**< enum bl_stage */
     uint8_t starttls;             /**< enum bl_starttls */
@@ -30,6 +30,7 @@ struct bl_smtp_answer {
     uint8_t denied;  /**< enum bl_denied_at: the command that got the first 550 */
     bool quit;       /**< QUIT was answered: close */
     bool partial;    /**< the rest, without a line's end, was consumed without an answer */
+    bool nameless;   /**< a line earned the 550, and the script has no address: answer anew with one */
 };
 
 /** Writes "220 <name> ESMTP". @return bytes written, 0 when @p room is too small. */
@@ -38,7 +39,8 @@ size_t bl_smtp_greet(const struct bl_smtp_script *script, char *out, size_t room
 /** Writes the 550 line. @return bytes written, 0 when @p room is too small. */
 size_t bl_smtp_deny(const struct bl_smtp_script *script, char *out, size_t room);
 
-/** Answers whole lines of @p input in order for as long as the answers fit in @p room. */
+/** Answers whole lines of @p input in order for as long as the answers fit in @p room. Most segments earn no 550, and need
+ * no address: without one this ends at the first that does. */
 void bl_smtp_answer(const struct bl_smtp_script *script, const uint8_t *input, size_t length, char *out, size_t room,
                     struct bl_smtp_answer *answer);
 

@@ -1,6 +1,8 @@
 /* Sends bursts; see tx.h. */
 #include "dataplane/tx.h"
 
+#include <string.h>
+
 #include <rte_ethdev.h>
 #include <rte_pause.h>
 
@@ -12,6 +14,21 @@ void bl_tx_push(struct bl_tx *tx, struct bl_counters *counters, struct rte_mbuf 
     tx->frames[tx->n_pkts++] = frame;
     if (tx->n_pkts == BL_TX_BURST)
         bl_tx_flush(tx, counters);
+}
+
+void bl_tx_push_burst(struct bl_tx *tx, struct bl_counters *counters, struct rte_mbuf *const *frames, unsigned n)
+{
+    while (n > 0) {
+        unsigned room = BL_TX_BURST - tx->n_pkts;
+        unsigned n_now = n < room ? n : room;
+
+        memcpy(tx->frames + tx->n_pkts, frames, n_now * sizeof(frames[0]));
+        tx->n_pkts = (uint16_t)(tx->n_pkts + n_now);
+        frames += n_now;
+        n -= n_now;
+        if (tx->n_pkts == BL_TX_BURST)
+            bl_tx_flush(tx, counters);
+    }
 }
 
 void bl_tx_flush(struct bl_tx *tx, struct bl_counters *counters)

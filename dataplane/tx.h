@@ -26,6 +26,9 @@ struct bl_tx {
 /** Takes the frame; sends a full burst at once. Cost: fast path. */
 void bl_tx_push(struct bl_tx *tx, struct bl_counters *counters, struct rte_mbuf *frame);
 
+/** The same for @p n frames. */
+void bl_tx_push_burst(struct bl_tx *tx, struct bl_counters *counters, struct rte_mbuf *const *frames, unsigned n);
+
 /** Sends what was pushed. What the port does not take after a few tries is freed and counted as drop_tx_full: to wait
  * for one port would stop the other direction too. Cost: fast path, bounded. */
 void bl_tx_flush(struct bl_tx *tx, struct bl_counters *counters);

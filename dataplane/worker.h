@@ -22,6 +22,7 @@
 #include "dataplane/replica.h"
 #include "dataplane/resend.h"
 #include "dataplane/sampler.h"
+#include "dataplane/steps.h"
 #include "dataplane/tx.h"
 
 /** Frames taken from a port at once: enough to hide the table's memory latency behind prefetches. */
@@ -64,6 +65,7 @@ struct bl_worker {
     struct bl_counters counters;
     struct bl_mailbox mailbox;
     struct bl_sampler sampler;
+    struct bl_steps steps;
 } __rte_cache_aligned;
 
 /** Offers a packet that ended with @p reason, not a pass, to the sampler. Threads: owning worker. Cost: fast path. */
@@ -80,7 +82,11 @@ static inline void bl_worker_sample(struct bl_worker *worker, const struct bl_pa
     bl_sampler_offer(&worker->sampler, packet, &event, worker->now_tsc);
 }
 
-/** Runs until common->stop. @param worker a struct bl_worker. @return 0. Threads: its lcore (rte_eal_remote_launch). */
+/** One turn of the loop: a burst from each port, what is due again, a step of the replica, and all that is to be sent.
+ * @return false: nothing came in, and nothing was to be done. Threads: owning worker. Cost: fast path. */
+bool bl_worker_turn(struct bl_worker *worker);
+
+/** Turns until common->stop. @param worker a struct bl_worker. @return 0. Threads: its lcore (rte_eal_remote_launch). */
 int bl_worker_run(void *worker);
 
 #endif

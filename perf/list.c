@@ -320,3 +320,28 @@ int list_read(struct list *out, const char *path, uint8_t family, struct bl_erro
     *out = list;
     return BL_OK;
 }
+
+int list_build(struct bl_table_build **out, const struct list *lists, unsigned n)
+{
+    static const struct bl_siphash_key key = {0x0f1e2d3c4b5a6978ULL, 0x8796a5b4c3d2e1f0ULL};
+    struct bl_table_build *build = NULL;
+    struct bl_table_patch *patch = NULL;
+    size_t n_entries = 0;
+    size_t n_done;
+    bool rebuilt;
+    int error;
+
+    for (unsigned i = 0; i < n; i++)
+        n_entries += lists[i].n;
+    error = bl_table_build_create(&build, 1, &key, n_entries);
+    for (unsigned i = 0; i < n && error == BL_OK; i++)
+        error = bl_table_build_load(build, lists[i].entries, lists[i].n, &n_done);
+    if (error == BL_OK)
+        error = bl_table_build_commit(build, 1, &patch, &rebuilt);
+    bl_table_patch_free(patch);
+    if (error != BL_OK && build != NULL)
+        bl_table_build_free(build);
+    else
+        *out = build;
+    return error;
+}

@@ -54,6 +54,9 @@ int list_read(struct list *out, const char *path, uint8_t family, struct bl_erro
 
 void list_free(struct list *list);
 
+/** The master table of @p n lists, epoch 1, committed. @return 0 or BL_ENOMEM. Returns owned: bl_table_build_free. */
+int list_build(struct bl_table_build **out, const struct list *lists, unsigned n);
+
 /** A random address of the whole space that addresses of senders come from. */
 struct bl_address list_random_address(uint64_t *random, uint8_t family);
 

@@ -120,11 +120,87 @@ int bl_address_parse_prefix(const char *text, uint8_t ipv6_unit, struct bl_prefi
     return BL_OK;
 }
 
+static char *put_decimal(char *out, uint8_t value)
+{
+    if (value >= 100)
+        *out++ = (char)('0' + value / 100);
+    if (value >= 10)
+        *out++ = (char)('0' + value / 10 % 10);
+    *out++ = (char)('0' + value % 10);
+    return out;
+}
+
+static char *put_hex(char *out, unsigned value)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    if (value >= 0x1000)
+        *out++ = digits[value >> 12];
+    if (value >= 0x100)
+        *out++ = digits[value >> 8 & 0xf];
+    if (value >= 0x10)
+        *out++ = digits[value >> 4 & 0xf];
+    *out++ = digits[value & 0xf];
+    return out;
+}
+
+static void format_ip4(const uint8_t *bytes, char *out)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        if (i > 0)
+            *out++ = '.';
+        out = put_decimal(out, bytes[i]);
+    }
+    *out = '\0';
+}
+
+/* The longest run of two or more zero words, the first of equal ones (RFC 5952, 4.2). @return its length, or 0. */
+static unsigned find_zeros(const uint8_t *bytes, unsigned *first)
+{
+    unsigned best = 1;
+
+    *first = 8;
+    for (unsigned i = 0, run = 0; i < 8; i++) {
+        run = bytes[2 * i] == 0 && bytes[2 * i + 1] == 0 ? run + 1 : 0;
+        if (run > best) {
+            best = run;
+            *first = i + 1 - run;
+        }
+    }
+    return best > 1 ? best : 0;
+}
+
+/* Of an address whose first 64 bits are not all zero, so that no part of it is written as IPv4. */
+static void format_ip6(const uint8_t *bytes, char *out)
+{
+    unsigned first;
+    unsigned n = find_zeros(bytes, &first);
+
+    for (unsigned i = 0; i < 8; i++) {
+        if (i == first) {
+            *out++ = ':';
+            i += n - 1;
+            if (i == 7)
+                *out++ = ':';
+            continue;
+        }
+        if (i > 0)
+            *out++ = ':';
+        out = put_hex(out, (unsigned)bytes[2 * i] << 8 | bytes[2 * i + 1]);
+    }
+    *out = '\0';
+}
+
+/* By hand, for the 550 has an address in it: inet_ntop goes through printf, twice to eight times a call. */
 char *bl_address_format(const struct bl_address *address, char *out)
 {
-    int family = address->family == BL_FAMILY_IPV4 ? AF_INET : AF_INET6;
+    static const uint8_t zeros[8];
 
-    if (address->family == BL_FAMILY_NONE || inet_ntop(family, address->bytes, out, BL_ADDRESS_TEXT_MAX) == NULL)
+    if (address->family == BL_FAMILY_IPV4)
+        format_ip4(address->bytes, out);
+    else if (address->family == BL_FAMILY_IPV6 && memcmp(address->bytes, zeros, sizeof(zeros)) != 0)
+        format_ip6(address->bytes, out);
+    else if (address->family != BL_FAMILY_IPV6 || inet_ntop(AF_INET6, address->bytes, out, BL_ADDRESS_TEXT_MAX) == NULL)
         out[0] = '\0';
     return out;
 }

@@ -59,11 +59,16 @@ static inline enum bl_reason exchange_receive(struct exchange *exchange, const u
         return BL_REASON_DROP_CHECKSUM;
     /* Stale bytes must never show: whatever is not written is poison. */
     memset(&reply, 0xa5, sizeof(reply));
-    if (decision.verdict == BL_VERDICT_REJECT)
-        reason = bl_reject_answer(&exchange->rules, &exchange->classes[decision.class_id], &packet,
-                                  frame + packet.payload_offset, exchange->now_s, &reply);
-    else
+    if (decision.verdict == BL_VERDICT_REJECT) {
+        struct bl_reject_proof proof;
+        const struct bl_reject_segment segment = {&packet, frame + packet.payload_offset,
+                                                  &exchange->classes[decision.class_id], &proof};
+
+        bl_reject_prove(&exchange->rules, &packet, exchange->now_s, &proof);
+        reason = bl_reject_answer(&exchange->rules, &segment, exchange->now_s, &reply);
+    } else {
         reason = bl_reject_reset(&packet, &reply);
+    }
     memset(exchange->out, 0xa5, sizeof(exchange->out));
     if (reply.flags != 0)
         exchange->out_bytes = bl_segment_build(frame, &packet, &reply, exchange->out);

@@ -3,10 +3,31 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "dataplane/glance.h"
 #include "dataplane/parse.h"
 #include "frames.h"
 
 static uint8_t frame[FRAME_BYTES_MAX];
+
+/* A glance knows the plain shape, whole, and nothing else. */
+static void check_glance(const uint8_t *exact, size_t length, const struct bl_packet *packet)
+{
+    size_t ip_bytes = packet->family == BL_FAMILY_IPV4 ? 20 : 40;
+    bool plain = packet->status == BL_PARSE_TCP && packet->l3_offset == 14 && packet->l4_offset == 14 + ip_bytes;
+    enum bl_family family = bl_glance_family(exact, length);
+
+    ck_assert_int_eq(family, plain ? packet->family : BL_FAMILY_NONE);
+    if (!plain)
+        return;
+    ck_assert_uint_eq(bl_glance_destination_port(exact, family), packet->destination_port);
+    if (family == BL_FAMILY_IPV4) {
+        ck_assert_uint_eq(bl_glance_source_ip4(exact), packet->source_ip4);
+        ck_assert_uint_eq(bl_glance_destination_ip4(exact), packet->destination_ip4);
+    } else {
+        ck_assert_uint_eq(bl_glance_source_ip6(exact).lo, packet->source_ip6.lo);
+        ck_assert_uint_eq(bl_glance_destination_ip6(exact).lo, packet->destination_ip6.lo);
+    }
+}
 
 /* Parses the first @p length bytes of `frame`. */
 static struct bl_packet parse(size_t length)
@@ -20,6 +41,7 @@ static struct bl_packet parse(size_t length)
     bl_parse_frame(exact, length, &packet);
     if (packet.status == BL_PARSE_TCP)
         (void)bl_parse_verify_checksums(exact, &packet);
+    check_glance(exact, length, &packet);
     free(exact);
     return packet;
 }

@@ -295,13 +295,16 @@ START_TEST(the_same_frame_again)
     struct bl_reply reply;
     bool greeting = _i >= 2;
     size_t length;
+    struct bl_reject_proof proof;
+    const struct bl_reject_segment segment = {&packet, frame, &class, &proof};
 
     for (unsigned i = 0; i < 6; i++) {
         set_up();
         make(family, i, greeting ? FRAME_ACK : FRAME_SYN, SEQUENCE + (greeting ? 1 : 0));
         if (greeting)
             packet.acknowledgement = bl_cookie_isn(&rules.cookie_key, &packet, 7) + 1;
-        ck_assert_int_eq(bl_reject_answer(&rules, &class, &packet, frame, 7 * BL_COOKIE_EPOCH_S, &reply),
+        bl_reject_prove(&rules, &packet, 7 * BL_COOKIE_EPOCH_S, &proof);
+        ck_assert_int_eq(bl_reject_answer(&rules, &segment, 7 * BL_COOKIE_EPOCH_S, &reply),
                          greeting ? BL_REASON_REJECT_GREETING : BL_REASON_REJECT_SYN);
         length = bl_segment_build(frame, &packet, &reply, first);
         if (greeting)

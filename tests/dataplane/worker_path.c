@@ -8,8 +8,8 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/answer.h"
+#include "dataplane/burst.h"
 #include "dataplane/challenge.h"
-#include "dataplane/forward.h"
 #include "dataplane/table_build.h"
 
 enum { TABLE_EPOCH = 5, REPLIES = 255, FRAME_BYTES_ENOUGH = 100000, RING = 64 };
@@ -112,6 +112,7 @@ void worker_path_init(struct worker_path *path, const struct bl_classify_policy 
     make_ring(&worker->resend);
     bl_resend_set_time(&worker->resend, 0, WORKER_PATH_TICKS_A_SECOND);
     worker->now_tsc = WORKER_PATH_TICKS_A_SECOND;
+    worker->sampler.off = true;
 }
 
 void worker_path_set(struct worker_path *path, const struct exchange *exchange)
@@ -185,47 +186,16 @@ static uint8_t *copy_exact(const uint8_t *frame, size_t length)
     return block;
 }
 
-static void look_up(const struct bl_worker *worker, const struct bl_packet *packet, struct bl_decision *decision)
-{
-    uint8_t class_id;
-
-    if (packet->family == BL_FAMILY_IPV4)
-        bl_table_lookup_ipv4_burst(worker->replica.table, &packet->source_ip4, &class_id, 1);
-    else
-        bl_table_lookup_ipv6_burst(worker->replica.table, &packet->source_ip6, &class_id, 1);
-    bl_classify_decide(&worker->common->policy, worker->replica.classes, packet, class_id, decision);
-}
-
-/* As deliver() of worker.c. */
-static void deliver(struct bl_worker *worker, struct rte_mbuf *frame, const struct bl_packet *packet,
-                    const struct bl_decision *decision)
-{
-    if (decision->verdict == BL_VERDICT_REJECT || decision->verdict == BL_VERDICT_RESET) {
-        bl_answer_frame(worker, frame, packet, decision);
-        return;
-    }
-    bl_counters_add_reason(&worker->counters, decision->reason);
-    if (decision->verdict == BL_VERDICT_PASS)
-        bl_forward_frame(&worker->tx[BL_SIDE_LAN], &worker->counters, frame);
-    else
-        rte_pktmbuf_free(frame);
-}
-
 enum bl_reason worker_path_receive(struct worker_path *path, const uint8_t *frame, size_t length)
 {
     struct bl_worker *worker = path->worker;
     uint8_t *block = copy_exact(frame, length);
     enum bl_reason reason = BL_REASON_COUNT;
-    struct bl_packet packet;
-    struct bl_decision decision;
     unsigned n = 0;
 
     put_frame(path, block, length);
     memset(worker->counters.reasons, 0, sizeof(worker->counters.reasons));
-    bl_parse_frame(block, length, &packet);
-    if (bl_classify_needs_lookup(&worker->common->policy, &packet, &decision))
-        look_up(worker, &packet, &decision);
-    deliver(worker, path->frame, &packet, &decision);
+    bl_burst_take(worker, &path->frame, 1);
     collect(path, BL_SIDE_WAN);
     collect(path, BL_SIDE_LAN);
     for (unsigned i = 0; i < BL_REASON_COUNT; i++)

@@ -1,7 +1,7 @@
 /** @file worker_path.h
- * One frame at a time through a worker: the real program's functions in the order of worker.c (parse, classify, lookup in
- * a table, deliver to answer.c with its limits and its ring, or to forward.c; challenge.c for what comes from the
- * servers), on DPDK's buffers, with its queues emptied by hand where a port would be. Used by mutate_frames.c. */
+ * One frame at a time through a worker: the real program's bl_burst_take() and all that is behind it (and challenge.c for
+ * what comes from the servers), on DPDK's buffers, with its queues emptied by hand where a port would be. Used by
+ * mutate_frames.c. */
 #ifndef BL_TEST_WORKER_PATH_H
 #define BL_TEST_WORKER_PATH_H
 

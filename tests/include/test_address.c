@@ -26,6 +26,35 @@ static const struct {
     {"64:ff9b::192.0.2.1", "64:ff9b::c000:201", BL_FAMILY_IPV6},
 };
 
+/* Every pattern of zero words, and words and octets of every length: as the C library writes it. */
+START_TEST(text_as_the_c_library_writes_it)
+{
+    static const uint16_t words[] = {0, 1, 0xf, 0x10, 0xab, 0x100, 0xabc, 0x1000, 0xffff};
+    char ours[BL_ADDRESS_TEXT_MAX];
+    char theirs[INET6_ADDRSTRLEN];
+
+    for (unsigned pattern = 0; pattern < 256; pattern++)
+        for (unsigned turn = 0; turn < 9; turn++) {
+            struct bl_address address = {.family = BL_FAMILY_IPV6};
+
+            for (unsigned i = 0; i < 8; i++) {
+                uint16_t word = (pattern >> i & 1) != 0 ? words[(i + turn) % 9] : 0;
+
+                address.bytes[2 * i] = (uint8_t)(word >> 8);
+                address.bytes[2 * i + 1] = (uint8_t)word;
+            }
+            ck_assert_ptr_nonnull(inet_ntop(AF_INET6, address.bytes, theirs, sizeof(theirs)));
+            ck_assert_str_eq(bl_address_format(&address, ours), theirs);
+        }
+    for (unsigned octet = 0; octet < 256; octet++) {
+        struct bl_address address = {.family = BL_FAMILY_IPV4, .bytes = {(uint8_t)octet, (uint8_t)~octet, 9, 255}};
+
+        ck_assert_ptr_nonnull(inet_ntop(AF_INET, address.bytes, theirs, sizeof(theirs)));
+        ck_assert_str_eq(bl_address_format(&address, ours), theirs);
+    }
+}
+END_TEST
+
 START_TEST(addresses_round_trip)
 {
     struct bl_address address;
@@ -395,6 +424,7 @@ int main(void)
     int failed;
 
     suite_add_tcase(suite, tests);
+    tcase_add_test(tests, text_as_the_c_library_writes_it);
     tcase_add_test(tests, no_address_is_no_text);
     tcase_add_loop_test(tests, addresses_round_trip, 0, (int)(sizeof(addresses) / sizeof(addresses[0])));
     tcase_add_loop_test(tests, bad_addresses_are_refused, 0, (int)(sizeof(bad_addresses) / sizeof(bad_addresses[0])));

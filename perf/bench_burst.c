@@ -1,0 +1,566 @@
+/* bench_burst: what a packet costs a worker, by class, without a port. See --help and perf/README.md.
+ *
+ *   lists ─▶ tables ─▶ traffic ─▶ path (the product's bl_worker_turn, and two floors) ─▶ rounds ─▶ figures, CSV
+ *
+ * Every round goes through all lists, families and classes once, with other sources each time. A pass whose packets the
+ * worker did not all count with the class's reason ends the run. Exit: 0 measured, 1 something failed, 2 usage. */
+#include <argp.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_cycles.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_pause.h>
+
+#include "machine.h"
+#include "measure.h"
+#include "path.h"
+
+enum {
+    EXIT_USAGE = 2,
+    CORES = 2,
+    LISTS = 3,
+    FAMILIES = 2,
+    IPV6_ENTRIES_MAX = 1000000,
+    ROUNDS_QUICK = 3,
+    ROUNDS_FULL = 17,
+    FRAMES_QUICK = 1 << 13,
+};
+
+/* A row of the result: the classes, then what is measured beside them. */
+enum row { ROW_DIALOGUE = TRAFFIC_CLASSES, ROW_LAN, ROW_FORWARD, ROW_RECEIVE, ROW_ALLOWED_TWO, ROWS };
+
+static const struct list_plan {
+    const char *name;
+    enum list_shape shape;
+    size_t n;
+} list_plans[LISTS] = {
+    {"1.5 k", LIST_DROP, 1500},
+    {"1 M", LIST_CLUSTERED, 1000000},
+    {"10 M", LIST_CLUSTERED, 10000000},
+};
+
+static const uint8_t families[FAMILIES] = {BL_FAMILY_IPV4, BL_FAMILY_IPV6};
+
+struct options {
+    bool large;
+    unsigned rounds;
+    unsigned cores;
+    size_t n_frames;
+    size_t window;
+    uint64_t seed;
+    const char *csv_path;
+};
+
+struct bench {
+    struct options options;
+    unsigned n_lists;
+    struct list lists[LISTS][FAMILIES];
+    struct bl_table *replicas[LISTS][CORES];
+    struct path *paths[CORES];
+    uint64_t n_loaded; /* frames so far: each has a number of its own */
+    double ns[LISTS][FAMILIES][ROWS][MEASURE_ROUNDS_MAX];
+    double steps[LISTS][FAMILIES][TRAFFIC_CLASSES][BL_STEP_COUNT]; /* ns a packet, in the last round */
+};
+
+static const struct argp_option option_list[] = {
+    {"quick", 'q', NULL, 0, "3 rounds, passes of 8192 frames: some seconds, no result", 0},
+    {"large", 'l', NULL, 0, "The list of 10 M too; 1.5 GiB more memory", 0},
+    {"rounds", 'r', "N", 0, "3..51 (default: 17)", 0},
+    {"cores", 'c', "N", 0, "1 or 2: two workers at once too (default: 2 where there are two CPUs)", 0},
+    {"window", 'w', "N", 0, "Frames that lie ready in buffers: 64..65536, a multiple of 64 (default: 512)", 0},
+    {"seed", 's', "N", 0, "Of lists and sources (default: 1)", 0},
+    {"csv", 'f', "FILE", 0, "Write the figures there too", 0},
+    {0},
+};
+
+static unsigned long read_number(const char *text, unsigned long low, unsigned long high, struct argp_state *state)
+{
+    char *end;
+    unsigned long value;
+
+    errno = 0;
+    value = strtoul(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < low || value > high)
+        argp_error(state, "%s: expected a number from %lu to %lu", text, low, high);
+    return value;
+}
+
+static error_t parse_option(int option, char *argument, struct argp_state *state)
+{
+    struct options *options = state->input;
+
+    switch (option) {
+    case 'q':
+        options->rounds = ROUNDS_QUICK;
+        options->n_frames = FRAMES_QUICK;
+        return 0;
+    case 'l':
+        options->large = true;
+        return 0;
+    case 'r':
+        options->rounds = (unsigned)read_number(argument, 3, MEASURE_ROUNDS_MAX, state);
+        return 0;
+    case 'c':
+        options->cores = (unsigned)read_number(argument, 1, CORES, state);
+        return 0;
+    case 'w':
+        options->window =
+            read_number(argument, BL_WORKER_BURST, PATH_FRAMES_MAX, state) / BL_WORKER_BURST * BL_WORKER_BURST;
+        return 0;
+    case 's':
+        options->seed = read_number(argument, 0, UINT32_MAX, state);
+        return 0;
+    case 'f':
+        options->csv_path = argument;
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_error(state, "%s: expected options only", argument);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp parser = {
+    option_list,
+    parse_option,
+    NULL,
+    "Measures what a packet of each class costs a worker of the data plane, on prepared frames between two stub ports.",
+    NULL,
+    NULL,
+    NULL};
+
+/* ---- lists and tables ---- */
+
+static struct bl_table *copy_table(const struct bl_table *table)
+{
+    size_t size = bl_table_size(table);
+    struct bl_table *copy = rte_malloc("bl_replica", size, BL_TABLE_ALIGN);
+
+    return copy == NULL ? NULL : memcpy(copy, table, size);
+}
+
+static int create_list(struct bench *bench, unsigned at)
+{
+    const struct list_plan *plan = &list_plans[at];
+    struct bl_table_build *build = NULL;
+    int error = BL_OK;
+
+    for (unsigned i = 0; i < FAMILIES && error == BL_OK; i++) {
+        size_t n = families[i] == BL_FAMILY_IPV6 && plan->n > IPV6_ENTRIES_MAX ? IPV6_ENTRIES_MAX : plan->n;
+
+        error = list_make(&bench->lists[at][i], families[i], plan->shape, n, bench->options.seed + at);
+    }
+    if (error == BL_OK)
+        error = list_build(&build, bench->lists[at], FAMILIES);
+    for (unsigned i = 0; i < bench->options.cores && error == BL_OK; i++)
+        bench->replicas[at][i] = copy_table(bl_table_build_master(build));
+    if (build != NULL)
+        bl_table_build_free(build);
+    for (unsigned i = 0; i < bench->options.cores; i++)
+        if (bench->replicas[at][i] == NULL) {
+            fprintf(stderr, "bench_burst: no memory for the list of %s\n", plan->name);
+            return BL_ENOMEM;
+        }
+    return BL_OK;
+}
+
+static int create(struct bench *bench)
+{
+    unsigned lcore = (unsigned)-1;
+    int error = BL_OK;
+
+    bench->n_lists = bench->options.large ? LISTS : LISTS - 1;
+    for (unsigned i = 0; i < bench->options.cores && error == BL_OK; i++) {
+        lcore = rte_get_next_lcore(lcore, 0, 0);
+        error = path_create(&bench->paths[i], i, lcore, bench->options.window);
+    }
+    for (unsigned i = 0; i < bench->n_lists && error == BL_OK; i++)
+        error = create_list(bench, i);
+    return error;
+}
+
+static void free_all(struct bench *bench)
+{
+    for (unsigned i = 0; i < CORES; i++)
+        if (bench->paths[i] != NULL)
+            path_free(bench->paths[i]);
+    for (unsigned i = 0; i < LISTS; i++) {
+        for (unsigned k = 0; k < FAMILIES; k++)
+            list_free(&bench->lists[i][k]);
+        for (unsigned k = 0; k < CORES; k++)
+            rte_free(bench->replicas[i][k]);
+    }
+}
+
+/* ---- rounds ---- */
+
+/* One list and family, in one round. */
+struct turn {
+    struct bench *bench;
+    struct traffic traffic;
+    unsigned list;
+    unsigned family;
+    unsigned round;
+};
+
+static void set_ns(const struct turn *turn, unsigned row, double ns)
+{
+    turn->bench->ns[turn->list][turn->family][row][turn->round] = ns;
+}
+
+static void load(const struct turn *turn, unsigned core, enum traffic_class class, size_t n)
+{
+    struct bench *bench = turn->bench;
+
+    path_set(bench->paths[core], bench->replicas[turn->list][core], traffic_kinds[class].action);
+    bench->n_loaded += n;
+    path_load(bench->paths[core], &turn->traffic, class, bench->n_loaded - n, n);
+}
+
+/* All packets of the pass must have met the fate that they were made for. */
+static int expect(struct path *path, enum traffic_class class, uint64_t n)
+{
+    const struct traffic_kind *kind = &traffic_kinds[class];
+    uint64_t counted = path_count(path, kind->reason);
+
+    if (class == TRAFFIC_MIXED)
+        counted += path_count(path, BL_REASON_PASS_NOT_LISTED);
+    if (counted == n)
+        return BL_OK;
+    fprintf(stderr, "bench_burst: %s: %llu of %llu packets were counted as %s\n", kind->name,
+            (unsigned long long)counted, (unsigned long long)n, bl_verdict_reason_name(kind->reason));
+    for (unsigned reason = 0; reason < BL_REASON_COUNT; reason++)
+        if ((counted = path_count(path, (enum bl_reason)reason)) != 0)
+            fprintf(stderr, "    %s: %llu\n", bl_verdict_reason_name(reason), (unsigned long long)counted);
+    return BL_EINVAL;
+}
+
+/* Of a pass of @p n packets. */
+static void set_steps(const struct turn *turn, enum traffic_class class, size_t n)
+{
+    for (unsigned step = 0; step < BL_STEP_COUNT; step++)
+        turn->bench->steps[turn->list][turn->family][class][step] =
+            (double)path_step(turn->bench->paths[0], (enum bl_step)step) * 1e9 / (double)rte_get_tsc_hz() / (double)n;
+}
+
+static int measure_class(const struct turn *turn, enum traffic_class class)
+{
+    struct path *path = turn->bench->paths[0];
+    size_t n = turn->bench->options.n_frames;
+    int error;
+
+    load(turn, 0, class, n);
+    error = path_run(path, PATH_WORKER);
+    set_ns(turn, class, path_ns(path, 0, n));
+    set_steps(turn, class, n);
+    return error != BL_OK ? error : expect(path, class, n);
+}
+
+/* What does not depend on the class: the same frames from the other side, and without the worker. */
+static int measure_floors(const struct turn *turn)
+{
+    struct path *path = turn->bench->paths[0];
+    size_t n = turn->bench->options.n_frames;
+    int error;
+
+    load(turn, 0, TRAFFIC_OTHER, n);
+    path->side = BL_SIDE_LAN;
+    error = path_run(path, PATH_WORKER);
+    set_ns(turn, ROW_LAN, path_ns(path, 0, n));
+    if (error == BL_OK && path_count(path, BL_REASON_PASS_FROM_LAN) != n)
+        error = BL_EINVAL;
+    path->side = BL_SIDE_WAN;
+    if (error == BL_OK)
+        error = path_run(path, PATH_FORWARD);
+    set_ns(turn, ROW_FORWARD, path_ns(path, 0, n));
+    if (error == BL_OK)
+        error = path_run(path, PATH_RECEIVE);
+    set_ns(turn, ROW_RECEIVE, path_ns(path, 0, n));
+    return error;
+}
+
+/* So many dialogues at once: all SYNs, then all ACKs, and so on. */
+static int measure_dialogue(const struct turn *turn)
+{
+    struct bench *bench = turn->bench;
+    struct path *path = bench->paths[0];
+    size_t n = bench->options.n_frames / TRAFFIC_DIALOGUE;
+    double sum = 0;
+    int error;
+
+    path_set(path, bench->replicas[turn->list][0], BL_ACTION_REJECT);
+    for (unsigned class = 0; class < TRAFFIC_DIALOGUE; class ++)
+        path_load(path, &turn->traffic, (enum traffic_class) class, bench->n_loaded, n);
+    bench->n_loaded += n;
+    error = path_run(path, PATH_WORKER);
+    for (unsigned class = 0; class < TRAFFIC_DIALOGUE; class ++) {
+        double ns = path_ns(path, class * n, n);
+
+        sum += ns;
+        set_ns(turn, class, ns);
+    }
+    set_ns(turn, ROW_DIALOGUE, sum);
+    set_steps(turn, TRAFFIC_SYN, n); /* of the whole dialogue */
+    for (unsigned class = 0; class < TRAFFIC_DIALOGUE && error == BL_OK; class ++)
+        if (class != TRAFFIC_MAIL) /* counted with EHLO */
+            error = expect(path, (enum traffic_class) class, class == TRAFFIC_EHLO ? 2 * n : n);
+    return error;
+}
+
+/* Two workers start together. */
+struct race {
+    struct path *path;
+    unsigned *n_ready;
+};
+
+static int run_race(void *argument)
+{
+    const struct race *race = argument;
+
+    __atomic_fetch_add(race->n_ready, 1, __ATOMIC_ACQ_REL);
+    while (__atomic_load_n(race->n_ready, __ATOMIC_ACQUIRE) < CORES)
+        rte_pause();
+    return path_run(race->path, PATH_WORKER);
+}
+
+static int measure_two(const struct turn *turn)
+{
+    struct bench *bench = turn->bench;
+    size_t n = bench->options.n_frames;
+    unsigned n_ready = 0;
+    struct race races[CORES];
+    double ns = 0;
+    int error;
+
+    for (unsigned i = 0; i < CORES; i++) {
+        races[i] = (struct race){bench->paths[i], &n_ready};
+        load(turn, i, TRAFFIC_ALLOWED, n);
+    }
+    rte_eal_remote_launch(run_race, &races[1], bench->paths[1]->lcore);
+    error = run_race(&races[0]);
+    if (rte_eal_wait_lcore(bench->paths[1]->lcore) != 0)
+        error = BL_ENOMEM;
+    for (unsigned i = 0; i < CORES && error == BL_OK; i++) {
+        ns += path_ns(bench->paths[i], 0, n) / CORES;
+        error = expect(bench->paths[i], TRAFFIC_ALLOWED, n);
+    }
+    set_ns(turn, ROW_ALLOWED_TWO, ns);
+    return error;
+}
+
+static int measure_all(const struct turn *turn)
+{
+    int error = measure_dialogue(turn);
+
+    for (unsigned class = TRAFFIC_DIALOGUE; class < TRAFFIC_CLASSES && error == BL_OK; class ++)
+        error = measure_class(turn, (enum traffic_class) class);
+    if (error == BL_OK)
+        error = measure_floors(turn);
+    if (error == BL_OK && turn->bench->options.cores == CORES)
+        error = measure_two(turn);
+    return error;
+}
+
+static int run_rounds(struct bench *bench)
+{
+    int error = BL_OK;
+
+    for (unsigned round = 0; round < bench->options.rounds; round++)
+        for (unsigned i = 0; i < bench->n_lists * FAMILIES && error == BL_OK; i++) {
+            struct turn turn = {.bench = bench, .list = i / FAMILIES, .family = i % FAMILIES, .round = round};
+
+            turn.traffic = (struct traffic){
+                .list = &bench->lists[turn.list][turn.family],
+                .table = bench->replicas[turn.list][0],
+                .cookie_key = bench->paths[0]->common->rules.cookie_key,
+                .now_s = bench->paths[0]->common->now_s,
+                .seed = bench->options.seed,
+            };
+            error = measure_all(&turn);
+        }
+    return error;
+}
+
+/* ---- what was measured ---- */
+
+static const char *row_name(unsigned row)
+{
+    static const char *const names[] = {"dialogue", "lan", "forward", "receive", "allowed-two"};
+
+    return row < TRAFFIC_CLASSES ? traffic_kinds[row].name : names[row - TRAFFIC_CLASSES];
+}
+
+static const char *row_text(unsigned row)
+{
+    static const char *const texts[] = {"a dialogue: 8 frames in, 7 out", "from the servers",
+                                        "no worker: receive and send", "no worker: receive and free",
+                                        "allowed SMTP, two workers at once"};
+
+    return row < TRAFFIC_CLASSES ? traffic_kinds[row].text : texts[row - TRAFFIC_CLASSES];
+}
+
+static const char *family_name(unsigned family)
+{
+    return families[family] == BL_FAMILY_IPV4 ? "ipv4" : "ipv6";
+}
+
+static bool has_row(const struct bench *bench, unsigned row)
+{
+    return row != ROW_ALLOWED_TWO || bench->options.cores == CORES;
+}
+
+static void print_figures(const struct bench *bench)
+{
+    double cycles = (double)rte_get_tsc_hz() / 1e9;
+
+    for (unsigned i = 0; i < bench->n_lists * FAMILIES; i++) {
+        unsigned list = i / FAMILIES, family = i % FAMILIES;
+
+        printf("\n%s, list of %s (%zu entries, table %.1f MiB)\n  %-44s %8s %17s %10s\n", family_name(family),
+               list_plans[list].name, bench->lists[list][family].n,
+               (double)bl_table_size(bench->replicas[list][0]) / (1 << 20), "a packet", "ns", "95 %", "TSC cycles");
+        for (unsigned row = 0; row < ROWS; row++) {
+            struct measure_summary sum = measure_summarize(bench->ns[list][family][row], bench->options.rounds);
+
+            if (has_row(bench, row))
+                printf("  %-44s %8.1f %8.1f .. %-6.1f %9.0f\n", row_text(row), sum.median, sum.low, sum.high,
+                       sum.median * cycles);
+        }
+    }
+}
+
+/* The mean of all turns, the clock's own reads in it: for shares, not for sums. */
+static void print_steps(const struct bench *bench, unsigned list, unsigned family)
+{
+    static const char *const names[] = {
+#define X(suffix, name, text) name,
+        BL_STEPS_ALL(X)
+#undef X
+    };
+
+    printf("\n%s, list of %s: ns a packet by step\n%-12s", family_name(family), list_plans[list].name, "");
+    for (unsigned step = 0; step < BL_STEP_COUNT; step++)
+        printf(" %8s", names[step]);
+    for (unsigned class = 0; class < TRAFFIC_CLASSES; class ++) {
+        if (class != TRAFFIC_SYN && class < TRAFFIC_DIALOGUE)
+            continue;
+        printf("\n%-12s", class == TRAFFIC_SYN ? "dialogue" : row_name(class));
+        for (unsigned step = 0; step < BL_STEP_COUNT; step++)
+            printf(" %8.1f", bench->steps[list][family][class][step]);
+    }
+    printf("\n");
+}
+
+/* One row over another of the same rounds. */
+struct ratio {
+    char name[64];
+    const char *peer;
+    double values[MEASURE_ROUNDS_MAX];
+};
+
+static void print_ratio(const struct bench *bench, const struct ratio *ratio, FILE *csv)
+{
+    struct measure_summary sum = measure_summarize(ratio->values, bench->options.rounds);
+
+    printf("  %-28s %-36s %6.3f x  %.3f .. %.3f\n", ratio->name, ratio->peer, sum.median, sum.low, sum.high);
+    if (csv != NULL)
+        fprintf(csv, "%s,%s,ratio,x,%.4f,%.4f,%.4f\n", ratio->name, ratio->peer, sum.median, sum.low, sum.high);
+}
+
+/* Rates, so that more is better. */
+static void print_ratios(const struct bench *bench, FILE *csv)
+{
+    struct ratio ratio;
+
+    printf("\npacket rates, within a round:\n");
+    for (unsigned i = 0; i < bench->n_lists * FAMILIES; i++) {
+        unsigned list = i / FAMILIES, family = i % FAMILIES;
+        const double(*ns)[MEASURE_ROUNDS_MAX] = bench->ns[list][family];
+
+        if (bench->options.cores == CORES) {
+            snprintf(ratio.name, sizeof(ratio.name), "allowed %s %s", family_name(family), list_plans[list].name);
+            ratio.peer = "two workers/one";
+            for (unsigned k = 0; k < bench->options.rounds; k++)
+                ratio.values[k] = CORES * ns[TRAFFIC_ALLOWED][k] / ns[ROW_ALLOWED_TWO][k];
+            print_ratio(bench, &ratio, csv);
+        }
+        if (list == 0)
+            continue;
+        snprintf(ratio.name, sizeof(ratio.name), "mixed %s", family_name(family));
+        ratio.peer = list == 1 ? "list of 1 M/list of 1.5 k" : "list of 10 M/list of 1.5 k";
+        for (unsigned k = 0; k < bench->options.rounds; k++)
+            ratio.values[k] = bench->ns[0][family][TRAFFIC_MIXED][k] / ns[TRAFFIC_MIXED][k];
+        print_ratio(bench, &ratio, csv);
+    }
+}
+
+static void write_csv(const struct bench *bench, FILE *csv)
+{
+    fprintf(csv, "case,contender,measure,unit,value,low,high\n");
+    for (unsigned i = 0; i < bench->n_lists * FAMILIES; i++)
+        for (unsigned row = 0; row < ROWS; row++) {
+            struct measure_summary sum =
+                measure_summarize(bench->ns[i / FAMILIES][i % FAMILIES][row], bench->options.rounds);
+
+            if (has_row(bench, row))
+                fprintf(csv, "%s %s %s,bounceline,a packet,ns,%.2f,%.2f,%.2f\n", row_name(row),
+                        family_name(i % FAMILIES), list_plans[i / FAMILIES].name, sum.median, sum.low, sum.high);
+        }
+}
+
+static int report(const struct bench *bench)
+{
+    FILE *csv = NULL;
+    int error = BL_OK;
+
+    if (bench->options.csv_path != NULL && (csv = fopen(bench->options.csv_path, "we")) == NULL) {
+        fprintf(stderr, "bench_burst: %s: %s\n", bench->options.csv_path, strerror(errno));
+        return BL_EIO;
+    }
+    print_figures(bench);
+    for (unsigned i = 0; i < bench->n_lists * FAMILIES && BL_STEPS_ON; i++)
+        print_steps(bench, i / FAMILIES, i % FAMILIES);
+    if (csv != NULL)
+        write_csv(bench, csv);
+    print_ratios(bench, csv);
+    if (csv != NULL && fclose(csv) != 0)
+        error = BL_EIO;
+    return error;
+}
+
+int main(int argc, char **argv)
+{
+    struct bench *bench = calloc(1, sizeof(*bench));
+    unsigned cpus = machine_cpus();
+    int error;
+
+    if (bench == NULL)
+        return EXIT_FAILURE;
+    bench->options = (struct options){.rounds = ROUNDS_FULL,
+                                      .cores = cpus < CORES ? 1 : CORES,
+                                      .n_frames = PATH_FRAMES_MAX,
+                                      .window = 512,
+                                      .seed = 1};
+    argp_err_exit_status = EXIT_USAGE;
+    argp_parse(&parser, argc, argv, 0, NULL, &bench->options);
+    if (machine_start(bench->options.cores, false) != 0)
+        return EXIT_FAILURE;
+    machine_print(stdout, "# ", cpus);
+    printf("# rounds %u, passes of %zu frames from random sources, %zu in buffers at once, seed %llu\n",
+           bench->options.rounds, bench->options.n_frames, bench->options.window,
+           (unsigned long long)bench->options.seed);
+    error = create(bench);
+    if (error == BL_OK)
+        error = run_rounds(bench);
+    if (error == BL_OK)
+        error = report(bench);
+    free_all(bench);
+    machine_stop();
+    free(bench);
+    return error == BL_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
