@@ -50,12 +50,16 @@ static void tear_down(void)
 static size_t answer(unsigned list, const uint8_t *frame, size_t length, uint8_t *out)
 {
     struct bl_packet packet;
+    struct bl_reject_proof proof;
+    struct bl_reject_segment segment;
     struct bl_reply reply;
 
     bl_parse_frame(frame, length, &packet);
     ck_assert_uint_eq(packet.status, BL_PARSE_TCP);
     ck_assert(bl_parse_verify_checksums(frame, &packet));
-    bl_reject_answer(&rules, &classes[list], &packet, frame + packet.payload_offset, NOW_S, &reply);
+    segment = (struct bl_reject_segment){&packet, frame + packet.payload_offset, &classes[list], &proof};
+    bl_reject_prove(&rules, &packet, NOW_S, &proof);
+    bl_reject_answer(&rules, &segment, NOW_S, &reply);
     return reply.flags == 0 ? 0 : bl_segment_build(frame, &packet, &reply, out);
 }
 
