@@ -37,8 +37,7 @@ class Browser(unittest.TestCase):
     def round(self, address, name, **how):
         port = free_port()
         mails = self.enterContext(MailServer())
-        portal = Portal(self.plane, mails, base_url=f"http://127.0.0.1:{port}", delay_s=1)
-        portal.config.write_text(portal.config.read_text().replace(f":{portal.port}\n", f":{port}\n"))
+        portal = Portal(self.plane, mails, base_url=f"http://127.0.0.1:{port}", listen=f"127.0.0.1:{port}", delay_s=1)
         portal.port = port
         self.enterContext(portal)
         apply(self.stub, update("LIST", address, source="drop"), enforced=True)
