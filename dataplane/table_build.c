@@ -251,32 +251,43 @@ static int set_target(struct bl_table_build *build, const struct target *target,
     return set_host(build, target->bits, class_before, class_id);
 }
 
-int bl_table_build_set(struct bl_table_build *build, const struct bl_prefix *prefix, uint8_t class_id)
+/* All of a change but the digest. */
+static int set_undigested(struct bl_table_build *build, const struct bl_prefix *prefix, uint8_t class_id,
+                          uint8_t *class_before)
 {
-    uint8_t class_before;
     struct target target;
     int error;
 
     if (!bl_address_prefix_canonical(prefix) || class_id >= BL_CLASS_COUNT)
         return BL_EINVAL;
     target = target_of(prefix);
-    class_before = find(build, &target);
-    if (class_id == class_before)
+    *class_before = find(build, &target);
+    if (class_id == *class_before)
         return BL_OK;
-    if (class_before == BL_CLASS_NONE &&
+    if (*class_before == BL_CLASS_NONE &&
         build->n_entries[BL_TABLE_IPV4] + build->n_entries[BL_TABLE_IPV6] >= BL_TABLE_ENTRIES_MAX)
         return BL_EFULL;
     bl_table_record_open(build);
-    error = set_target(build, &target, class_before, class_id);
+    error = set_target(build, &target, *class_before, class_id);
     bl_table_record_close(build);
     if (error != BL_OK)
+        return error;
+    build->n_entries[target.family] += (uint64_t)(*class_before == BL_CLASS_NONE);
+    build->n_entries[target.family] -= (uint64_t)(class_id == BL_CLASS_NONE);
+    return BL_OK;
+}
+
+int bl_table_build_set(struct bl_table_build *build, const struct bl_prefix *prefix, uint8_t class_id)
+{
+    uint8_t class_before;
+    int error = set_undigested(build, prefix, class_id, &class_before);
+
+    if (error != BL_OK || class_id == class_before)
         return error;
     if (class_before != BL_CLASS_NONE)
         bl_digest_remove(&build->digest, build->master->epoch, prefix, class_before);
     if (class_id != BL_CLASS_NONE)
         bl_digest_add(&build->digest, build->master->epoch, prefix, class_id);
-    build->n_entries[target.family] += (uint64_t)(class_before == BL_CLASS_NONE);
-    build->n_entries[target.family] -= (uint64_t)(class_id == BL_CLASS_NONE);
     return BL_OK;
 }
 
@@ -292,19 +303,30 @@ static void prefetch(const struct bl_table_build *build, const struct bl_prefix 
 
 int bl_table_build_load(struct bl_table_build *build, const struct bl_table_entry *entries, size_t n, size_t *n_done)
 {
+    struct bl_digest_batch batch = {.n = 0};
+    uint64_t epoch = build->master->epoch;
+    int error = BL_OK;
+
     for (size_t i = 0; i < n && i < LOAD_AHEAD; i++)
         prefetch(build, &entries[i].prefix);
     for (*n_done = 0; *n_done < n; ++*n_done) {
         const struct bl_table_entry *entry = &entries[*n_done];
-        int error;
+        uint8_t class_before;
 
         if (n - *n_done > LOAD_AHEAD)
             prefetch(build, &entries[*n_done + LOAD_AHEAD].prefix);
-        error = bl_table_build_set(build, &entry->prefix, entry->class_id);
+        error = set_undigested(build, &entry->prefix, entry->class_id, &class_before);
         if (error != BL_OK)
-            return error;
+            break;
+        if (entry->class_id == class_before)
+            continue;
+        if (class_before != BL_CLASS_NONE)
+            bl_digest_remove(&build->digest, epoch, &entry->prefix, class_before);
+        if (entry->class_id != BL_CLASS_NONE)
+            bl_digest_batch_add(&batch, &build->digest, epoch, &entry->prefix, entry->class_id);
     }
-    return BL_OK;
+    bl_digest_batch_end(&batch, &build->digest, epoch);
+    return error;
 }
 
 /* Gives back the room that was kept for more groups: workers may take long to acknowledge a patch. */

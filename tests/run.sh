@@ -19,7 +19,7 @@ SKIP_CODE=77
 E2E_SECONDS=420
 # End to end tests mostly wait: so many at a time. Each has up to two data planes of 256 huge pages, and there are more
 # than these need: a data plane counts the free ones before it takes them, and two that start together count the same.
-JOBS=4
+JOBS=5
 HUGEPAGES=3072
 # The longest of them, so that none is left alone at the end; and what must be alone: it looks at what the host lends.
 LONGEST=(test_senders test_tcp test_link test_wire test_durability test_full_size test_sessions)
@@ -229,7 +229,7 @@ e2e_names() {
     printf '%s\n' "${ALONE[@]}"
 }
 
-# end_to_end LABEL BUILD [PATTERN]: every tests/e2e/test_*.py, with the programs of that build, several at a time.
+# end_to_end LABEL BUILD [PATTERN]: starts every tests/e2e/test_*.py, with the programs of that build, several at a time.
 end_to_end() {
     local name sleep_us
     while read -r name; do
@@ -241,8 +241,6 @@ end_to_end() {
             BL_SHARED_DATA="$BL_ROOT/../shared/data" \
             timeout --kill-after=10 "$E2E_SECONDS" /usr/bin/python3 -B "$TESTS/e2e/$name.py"
     done < <(e2e_names)
-    finish_tests
-    run_again
 }
 
 # Each fuzzer for ten minutes on a copy of its corpus; what it finds stays in build/fuzz for a person.
@@ -307,10 +305,13 @@ main() {
         build "build/asan" asan "$BL_BUILD/asan" || asan=no
     fi
     if [[ $built == yes ]]; then unit_tests "$BL_BUILD" release; fi
-    if [[ $QUICK == no ]]; then run_test "coverage of the responder" "$TESTS/coverage.sh"; fi
     if [[ $asan == yes ]]; then unit_tests "$BL_BUILD/asan" asan; fi
-    if [[ $built == yes && $QUICK == no ]]; then end_to_end release "$BL_BUILD"; fi
+    # Those under ASan first: they are long, and the last of the release's must be alone.
     if [[ $asan == yes ]]; then end_to_end asan "$BL_BUILD/asan" '^test_(dataplane|rejects|limits)$'; fi
+    if [[ $QUICK == no ]]; then start_test "coverage of the responder" "$TESTS/coverage.sh"; fi
+    if [[ $built == yes && $QUICK == no ]]; then end_to_end release "$BL_BUILD"; fi
+    finish_tests
+    run_again
     if [[ $LONG == yes ]]; then fuzzers; fi
     say "Everything took $(elapsed "$start") s."
     printf '%s passed, %s failed, %s unsteady, %s skipped\n' "$N_PASSED" "$N_FAILED" "$N_UNSTEADY" "$N_SKIPPED"

@@ -3,27 +3,39 @@
 
 #include <string.h>
 
-/* What one entry contributes: the same bytes in both planes, whatever the machine. Two SipHashes under different keys make
- * the two lanes independent; a word of both, then the next, so that a core works on the two at once: a list of ten million
- * is hashed at every start. */
-static struct bl_digest entry_hash(uint64_t epoch, const struct bl_prefix *prefix, uint8_t class_id)
-{
-    const struct bl_siphash_key key_hi = {epoch, 0x626f756e63656869ULL};
-    const struct bl_siphash_key key_lo = {epoch, 0x626f756e63656c6fULL};
-    uint64_t words[3];
-    uint64_t hi[4];
-    uint64_t lo[4];
+/* Two hashes under different keys make the two lanes independent. */
+static const uint64_t key_hi = 0x626f756e63656869ULL;
+static const uint64_t key_lo = 0x626f756e63656c6fULL;
 
+/* What is hashed of an entry, as SipHash takes it in: the same in both planes, whatever the machine. */
+static void entry_words(const struct bl_prefix *prefix, uint8_t class_id, uint64_t words[3])
+{
     memcpy(words, prefix->bytes, sizeof(prefix->bytes));
     words[2] = prefix->length | (uint64_t)prefix->family << 8 | (uint64_t)class_id << 16 |
                (uint64_t)(sizeof(prefix->bytes) + 3) << 56;
-    bl_siphash_start(&key_hi, hi);
-    bl_siphash_start(&key_lo, lo);
+}
+
+/* A word of both hashes, then the next, so that a core works on the two at once. */
+static struct bl_digest words_hash(uint64_t epoch, const uint64_t words[3])
+{
+    uint64_t hi[4];
+    uint64_t lo[4];
+
+    bl_siphash_start(&(struct bl_siphash_key){epoch, key_hi}, hi);
+    bl_siphash_start(&(struct bl_siphash_key){epoch, key_lo}, lo);
     for (int i = 0; i < 3; i++) {
         bl_siphash_word(hi, words[i]);
         bl_siphash_word(lo, words[i]);
     }
     return (struct bl_digest){.hi = bl_siphash_end(hi), .lo = bl_siphash_end(lo)};
+}
+
+static struct bl_digest entry_hash(uint64_t epoch, const struct bl_prefix *prefix, uint8_t class_id)
+{
+    uint64_t words[3];
+
+    entry_words(prefix, class_id, words);
+    return words_hash(epoch, words);
 }
 
 void bl_digest_add(struct bl_digest *digest, uint64_t epoch, const struct bl_prefix *prefix, uint8_t class_id)
@@ -40,4 +52,88 @@ void bl_digest_remove(struct bl_digest *digest, uint64_t epoch, const struct bl_
 
     digest->hi -= entry.hi;
     digest->lo -= entry.lo;
+}
+
+/* A lane an entry. */
+typedef uint64_t lanes __attribute__((vector_size(sizeof(uint64_t) * BL_DIGEST_BATCH)));
+
+/* The round of siphash.h, which wants an array of words. */
+static inline __attribute__((always_inline)) void lanes_round(lanes v[4])
+{
+    v[0] += v[1];
+    v[1] = BL_SIPHASH_ROTL(v[1], 13) ^ v[0];
+    v[0] = BL_SIPHASH_ROTL(v[0], 32);
+    v[2] += v[3];
+    v[3] = BL_SIPHASH_ROTL(v[3], 16) ^ v[2];
+    v[0] += v[3];
+    v[3] = BL_SIPHASH_ROTL(v[3], 21) ^ v[0];
+    v[2] += v[1];
+    v[1] = BL_SIPHASH_ROTL(v[1], 17) ^ v[2];
+    v[2] = BL_SIPHASH_ROTL(v[2], 32);
+}
+
+/* The sum of the hashes of a full batch. */
+static inline __attribute__((always_inline)) uint64_t lanes_hash(uint64_t epoch, uint64_t key,
+                                                                 const uint64_t words[3][BL_DIGEST_BATCH])
+{
+    const lanes zero = {0};
+    lanes v[4];
+    uint64_t start[4];
+    uint64_t sum = 0;
+
+    bl_siphash_start(&(struct bl_siphash_key){epoch, key}, start);
+    for (int i = 0; i < 4; i++)
+        v[i] = zero + start[i];
+    for (int i = 0; i < 3; i++) {
+        lanes word;
+
+        memcpy(&word, words[i], sizeof(word));
+        v[3] ^= word;
+        lanes_round(v);
+        lanes_round(v);
+        v[0] ^= word;
+    }
+    v[2] ^= zero + 0xff;
+    for (int i = 0; i < 4; i++)
+        lanes_round(v);
+    v[0] ^= v[1] ^ v[2] ^ v[3];
+    for (int i = 0; i < BL_DIGEST_BATCH; i++)
+        sum += v[0][i];
+    return sum;
+}
+
+#ifdef __x86_64__
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+static void
+add_full(const struct bl_digest_batch *batch, struct bl_digest *digest, uint64_t epoch)
+{
+    digest->hi += lanes_hash(epoch, key_hi, batch->words);
+    digest->lo += lanes_hash(epoch, key_lo, batch->words);
+}
+
+void bl_digest_batch_add(struct bl_digest_batch *batch, struct bl_digest *digest, uint64_t epoch,
+                         const struct bl_prefix *prefix, uint8_t class_id)
+{
+    uint64_t words[3];
+
+    entry_words(prefix, class_id, words);
+    for (int i = 0; i < 3; i++)
+        batch->words[i][batch->n] = words[i];
+    if (++batch->n < BL_DIGEST_BATCH)
+        return;
+    add_full(batch, digest, epoch);
+    batch->n = 0;
+}
+
+void bl_digest_batch_end(struct bl_digest_batch *batch, struct bl_digest *digest, uint64_t epoch)
+{
+    for (unsigned i = 0; i < batch->n; i++) {
+        struct bl_digest entry =
+            words_hash(epoch, (const uint64_t[3]){batch->words[0][i], batch->words[1][i], batch->words[2][i]});
+
+        digest->hi += entry.hi;
+        digest->lo += entry.lo;
+    }
+    batch->n = 0;
 }

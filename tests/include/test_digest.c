@@ -57,6 +57,28 @@ START_TEST(the_order_does_not_matter)
 }
 END_TEST
 
+/* Eight at a time, in lanes, with a rest of every size: the sum is the one of single additions. */
+START_TEST(a_batch_adds_what_single_additions_do)
+{
+    struct entry entries[N_ENTRIES];
+
+    fill(entries);
+    for (unsigned n = 0; n <= 4 * BL_DIGEST_BATCH; n++) {
+        struct bl_digest_batch batch = {.n = 0};
+        struct bl_digest one = {0, 0};
+        struct bl_digest many = {0, 0};
+
+        for (unsigned i = 0; i < n; i++) {
+            bl_digest_add(&one, EPOCH, &entries[i].prefix, entries[i].class_id);
+            bl_digest_batch_add(&batch, &many, EPOCH, &entries[i].prefix, entries[i].class_id);
+        }
+        bl_digest_batch_end(&batch, &many, EPOCH);
+        ck_assert_uint_eq(batch.n, 0);
+        ck_assert(bl_digest_equal(&one, &many));
+    }
+}
+END_TEST
+
 START_TEST(removing_undoes_adding)
 {
     struct entry entries[N_ENTRIES];
@@ -173,6 +195,7 @@ int main(void)
     int n_failed;
 
     tcase_add_test(cases, the_order_does_not_matter);
+    tcase_add_test(cases, a_batch_adds_what_single_additions_do);
     tcase_add_test(cases, removing_undoes_adding);
     tcase_add_test(cases, everything_that_matters_makes_a_difference);
     tcase_add_test(cases, swapped_classes_differ);
