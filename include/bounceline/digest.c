@@ -102,14 +102,41 @@ static inline __attribute__((always_inline)) uint64_t lanes_hash(uint64_t epoch,
     return sum;
 }
 
-#ifdef __x86_64__
-__attribute__((target_clones("avx512f", "avx2", "default")))
-#endif
-static void
-add_full(const struct bl_digest_batch *batch, struct bl_digest *digest, uint64_t epoch)
+static inline __attribute__((always_inline)) void add_lanes(const struct bl_digest_batch *batch,
+                                                            struct bl_digest *digest, uint64_t epoch)
 {
     digest->hi += lanes_hash(epoch, key_hi, batch->words);
     digest->lo += lanes_hash(epoch, key_lo, batch->words);
+}
+
+#ifdef __x86_64__
+static __attribute__((target("avx512f"))) void add_avx512(const struct bl_digest_batch *batch, struct bl_digest *digest,
+                                                          uint64_t epoch)
+{
+    add_lanes(batch, digest, epoch);
+}
+
+static __attribute__((target("avx2"))) void add_avx2(const struct bl_digest_batch *batch, struct bl_digest *digest,
+                                                     uint64_t epoch)
+{
+    add_lanes(batch, digest, epoch);
+}
+#endif
+
+/* Not target_clones: its resolver runs before ThreadSanitizer is ready for it. */
+static void add_full(const struct bl_digest_batch *batch, struct bl_digest *digest, uint64_t epoch)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx512f")) {
+        add_avx512(batch, digest, epoch);
+        return;
+    }
+    if (__builtin_cpu_supports("avx2")) {
+        add_avx2(batch, digest, epoch);
+        return;
+    }
+#endif
+    add_lanes(batch, digest, epoch);
 }
 
 void bl_digest_batch_add(struct bl_digest_batch *batch, struct bl_digest *digest, uint64_t epoch,
