@@ -10,6 +10,7 @@
 
 /* The packets of one family whose source is to be looked up: where they stand in the burst. */
 struct asked {
+    enum bl_family family;
     unsigned n;
     uint8_t at[BL_WORKER_BURST];
 };
@@ -28,12 +29,6 @@ struct burst {
     uint32_t ipv4[BL_WORKER_BURST];
     struct bl_ip6 ipv6[BL_WORKER_BURST];
 };
-
-static void parse_whole(struct burst *burst, unsigned i)
-{
-    bl_parse_frame(rte_pktmbuf_mtod(burst->frames[i], const uint8_t *), burst->frames[i]->data_len, &burst->packets[i]);
-    burst->parsed |= UINT64_C(1) << i;
-}
 
 static void ask_ipv4(struct burst *burst, unsigned i, uint32_t ip4)
 {
@@ -73,7 +68,8 @@ static void parse_other_shape(struct bl_worker *worker, struct burst *burst, uns
 
     if (unlikely(burst->frames[i]->nb_segs > 1))
         (void)rte_pktmbuf_linearize(burst->frames[i]);
-    parse_whole(burst, i);
+    bl_parse_frame(rte_pktmbuf_mtod(burst->frames[i], const uint8_t *), burst->frames[i]->data_len, &burst->packets[i]);
+    burst->parsed |= UINT64_C(1) << i;
     if (!bl_classify_needs_lookup(&worker->common->policy, packet, &burst->decisions[i]))
         bl_counters_add_reason(&worker->counters, burst->decisions[i].reason);
     else if (packet->family == BL_FAMILY_IPV4)
@@ -91,7 +87,9 @@ static void parse(struct bl_worker *worker, struct burst *burst)
         rte_prefetch0(rte_pktmbuf_mtod(burst->frames[i], const void *));
     burst->parsed = 0;
     burst->stopped = 0;
+    burst->asked_ipv4.family = BL_FAMILY_IPV4;
     burst->asked_ipv4.n = 0;
+    burst->asked_ipv6.family = BL_FAMILY_IPV6;
     burst->asked_ipv6.n = 0;
     for (unsigned i = 0; i < burst->n; i++) {
         const uint8_t *bytes = rte_pktmbuf_mtod(burst->frames[i], const uint8_t *);
@@ -121,7 +119,7 @@ static void decide(struct bl_worker *worker, struct burst *burst, const struct a
             continue;
         }
         if (!parsed)
-            parse_whole(burst, i);
+            bl_glance_packet(rte_pktmbuf_mtod(burst->frames[i], const uint8_t *), asked->family, &burst->packets[i]);
         bl_classify_decide(&worker->common->policy, worker->replica.classes, &burst->packets[i], classes[k],
                            &burst->decisions[i]);
         if (burst->decisions[i].verdict == BL_VERDICT_PASS)

@@ -3,8 +3,8 @@
  *
  * Nearly every frame has one shape: untagged, IPv4 without options or IPv6 without extension headers, TCP, whole, no
  * fragment. All of that is asked at once, with one jump that is foreseen, and what the policy wants to know lies at
- * fixed places then. Invariant: of a frame that has the shape bl_parse_frame says BL_PARSE_TCP, with the same addresses
- * and port (tests/fuzz/fuzz_parse.c). Pure. Threads: any. Cost: fast path, some 3 ns. */
+ * fixed places then. Invariant: of a frame that has the shape bl_parse_frame makes the record that bl_glance_packet
+ * makes (tests/fuzz/fuzz_parse.c). Pure. Threads: any. Cost: fast path, some 3 ns. */
 #ifndef BL_GLANCE_H
 #define BL_GLANCE_H
 
@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "bounceline/address.h"
+#include "dataplane/parse.h"
 
 enum {
     BL_GLANCE_IP = 14, /**< the IP header */
@@ -121,6 +121,38 @@ static inline struct bl_ip6 bl_glance_source_ip6(const uint8_t *frame)
 static inline struct bl_ip6 bl_glance_destination_ip6(const uint8_t *frame)
 {
     return bl_glance_load_ip6(frame + BL_GLANCE_IP + 24);
+}
+
+/** The record of a frame that has the shape: what bl_parse_frame makes of it, without asking again. */
+static inline void bl_glance_packet(const uint8_t *frame, enum bl_family family, struct bl_packet *packet)
+{
+    bool ipv4 = family == BL_FAMILY_IPV4;
+    const uint8_t *tcp = frame + (ipv4 ? BL_GLANCE_TCP_IPV4 : BL_GLANCE_TCP_IPV6);
+    /* The total length counts the IP header, the payload length does not. */
+    size_t end = ipv4 ? (size_t)BL_GLANCE_IP + bl_glance_load16(frame + BL_GLANCE_IP + 2)
+                      : (size_t)BL_GLANCE_TCP_IPV6 + bl_glance_load16(frame + BL_GLANCE_IP + 4);
+
+    memset(packet, 0, sizeof(*packet));
+    packet->status = BL_PARSE_TCP;
+    packet->family = (uint8_t)family;
+    packet->tcp_flags = tcp[13];
+    packet->link_group = ((frame[0] | frame[6]) & 1) != 0;
+    packet->l3_offset = BL_GLANCE_IP;
+    packet->l4_offset = (uint16_t)(tcp - frame);
+    packet->payload_offset = (uint16_t)(packet->l4_offset + (tcp[12] >> 4) * 4);
+    packet->payload_bytes = (uint16_t)(end - packet->payload_offset);
+    packet->source_port = bl_glance_load16(tcp);
+    packet->destination_port = bl_glance_load16(tcp + 2);
+    packet->window = bl_glance_load16(tcp + 14);
+    packet->sequence = bl_glance_load32(tcp + 4);
+    packet->acknowledgement = bl_glance_load32(tcp + 8);
+    if (ipv4) {
+        packet->source_ip4 = bl_glance_source_ip4(frame);
+        packet->destination_ip4 = bl_glance_destination_ip4(frame);
+    } else {
+        packet->source_ip6 = bl_glance_source_ip6(frame);
+        packet->destination_ip6 = bl_glance_destination_ip6(frame);
+    }
 }
 
 #endif

@@ -28,6 +28,8 @@ void bl_sampler_init(struct bl_sampler *sampler, uint32_t n_per_s, uint64_t tick
     sampler->off = n_per_s == 0;
     sampler->secret = secret;
     sampler->seen_ticks = BL_SAMPLER_SEEN_S * ticks_per_s;
+    for (unsigned reason = 0; reason < BL_REASON_COUNT; reason++)
+        sampler->budgets[reason] = (uint8_t)bl_sampler_budget_of(reason);
     for (int i = 0; i < BL_SAMPLER_BUDGETS; i++)
         init_bucket(&sampler->buckets[i], n_per_s, ticks_per_s);
     for (int i = 0; i < BL_SAMPLER_RESERVES; i++)

@@ -87,6 +87,7 @@ struct bl_sampler {
     uint64_t head;
     uint64_t n_full; /**< samples for which the ring had no room */
     bool off;
+    uint8_t budgets[BL_REASON_COUNT]; /**< bl_sampler_budget_of */
     struct bl_bucket buckets[BL_SAMPLER_BUDGETS];
     uint64_t skipped[BL_REASON_COUNT]; /**< events of the reason that no sample stands for yet */
     struct bl_siphash_key secret;
@@ -104,6 +105,19 @@ void bl_sampler_init(struct bl_sampler *sampler, uint32_t n_per_s, uint64_t tick
 
 /** Which budget an event is paid from. Pure. */
 enum bl_sampler_budget bl_sampler_budget_of(unsigned reason);
+
+/** True when no event of the reason can get a sample now: this one is counted then, and that was all. Threads: owning
+ * worker. Cost: fast path; in a flood nearly every event ends here. */
+static inline bool bl_sampler_pass_over(struct bl_sampler *sampler, unsigned reason, uint64_t now_ticks)
+{
+    unsigned budget = sampler->budgets[reason];
+
+    if (bl_bucket_conforms(&sampler->buckets[budget], now_ticks) ||
+        (budget < BL_SAMPLER_RESERVES && bl_bucket_conforms(&sampler->reserves[budget].bucket, now_ticks)))
+        return false;
+    sampler->skipped[reason]++;
+    return true;
+}
 
 /** An event of a listed source: takes a sample if budget or reserve allow it, else counts it.
  * @param event reason, class_id, denied and time_ms; the rest is taken from @p packet, which has a family.

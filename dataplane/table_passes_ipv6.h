@@ -120,26 +120,14 @@ struct masks {
     uint16_t near[BL_TABLE_LOOKUP_BURST];
 };
 
-/* Length by length: all members that the filter allows it. */
-static void deep_pass(const struct bl_table_view *view, uint64_t members, const struct masks *masks,
-                      const struct bl_ip6 *addresses, uint16_t *deep)
+/* Near lengths, of members that the filter allows them. */
+static inline void near_pass(const struct bl_table_view *view, struct jobs jobs[2], uint64_t members,
+                             const struct masks *masks, const struct bl_ip6 *addresses, uint16_t *deep)
 {
-    struct jobs jobs[2];
-    unsigned far = 0;
     unsigned near = 0;
 
-    jobs[0].n = 0;
-    jobs[1].n = 0;
-    for (unsigned i = 0; i < BL_TABLE_LOOKUP_BURST; i++) {
-        far |= masks->far[i];
+    for (unsigned i = 0; i < BL_TABLE_LOOKUP_BURST; i++)
         near |= masks->near[i];
-    }
-    far &= (1u << BL_TABLE_LAYOUT_FILTER_GATE) - 1;
-    for (; far != 0; far &= far - 1) {
-        unsigned bit = (unsigned)__builtin_ctz(far);
-
-        add_jobs(view, jobs, members & who_has(masks->far, bit), addresses, BL_TABLE_LAYOUT_SHORT_FIRST + bit, deep);
-    }
     for (; near != 0; near &= near - 1) {
         unsigned bit = (unsigned)__builtin_ctz(near);
         uint64_t who = members & who_has(masks->near, bit);
@@ -150,6 +138,41 @@ static void deep_pass(const struct bl_table_view *view, uint64_t members, const 
     }
     do_jobs(view, &jobs[0], false, deep);
     do_jobs(view, &jobs[1], true, deep);
+}
+
+/* Far lengths, likewise. */
+static inline void far_lengths_pass(const struct bl_table_view *view, struct jobs jobs[2], uint64_t members,
+                                    const struct masks *masks, const struct bl_ip6 *addresses, uint16_t *deep)
+{
+    unsigned far = 0;
+
+    for (uint64_t left = members; left != 0;)
+        far |= masks->far[take_member(&left)];
+    far &= (1u << BL_TABLE_LAYOUT_FILTER_GATE) - 1;
+    for (; far != 0; far &= far - 1) {
+        unsigned bit = (unsigned)__builtin_ctz(far);
+
+        add_jobs(view, jobs, members & who_has(masks->far, bit), addresses, BL_TABLE_LAYOUT_SHORT_FIRST + bit, deep);
+    }
+    do_jobs(view, &jobs[0], false, deep);
+}
+
+/* Length by length: all members that the filter allows it. Who is found by a near length, the longer ones, needs no far
+ * one: most listed sources are (a list of /64s has all kinds of wider prefixes in the same /32). */
+static void deep_pass(const struct bl_table_view *view, uint64_t members, const struct masks *masks,
+                      const struct bl_ip6 *addresses, uint16_t *deep)
+{
+    struct jobs jobs[2];
+
+    jobs[0].n = 0;
+    jobs[1].n = 0;
+    near_pass(view, jobs, members, masks, addresses, deep);
+    for (uint64_t left = members; left != 0;) {
+        unsigned at = take_member(&left);
+
+        members &= ~((uint64_t)bl_table_is_some(deep[at]) << at);
+    }
+    far_lengths_pass(view, jobs, members, masks, addresses, deep);
 }
 
 /* What the filter allows each address; @p masks is all zero. @return who is allowed anything. */

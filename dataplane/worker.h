@@ -72,13 +72,16 @@ struct bl_worker {
 static inline void bl_worker_sample(struct bl_worker *worker, const struct bl_packet *packet, uint8_t class_id,
                                     enum bl_reason reason, uint8_t denied)
 {
-    struct bl_sample event = {
+    struct bl_sample event;
+
+    if (bl_sampler_pass_over(&worker->sampler, reason, worker->now_tsc))
+        return;
+    event = (struct bl_sample){
         .time_ms = __atomic_load_n(&worker->common->now_ms, __ATOMIC_RELAXED),
         .class_id = class_id,
         .reason = (uint8_t)reason,
         .denied = denied,
     };
-
     bl_sampler_offer(&worker->sampler, packet, &event, worker->now_tsc);
 }
 

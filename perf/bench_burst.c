@@ -1,6 +1,6 @@
 /* bench_burst: what a packet costs a worker, by class, without a port. See --help and perf/README.md.
  *
- *   lists ─▶ tables ─▶ traffic ─▶ path (the product's bl_worker_turn, and two floors) ─▶ rounds ─▶ figures, CSV
+ *   lists ─▶ tables ─▶ traffic ─▶ path (the product's bl_worker_turn, and two floors) ─▶ rounds ─▶ burst_figures
  *
  * Every round goes through all lists, families and classes once, with other sources each time. A pass whose packets the
  * worker did not all count with the class's reason ends the run. Exit: 0 measured, 1 something failed, 2 usage. */
@@ -15,35 +15,30 @@
 #include <rte_malloc.h>
 #include <rte_pause.h>
 
+#include "burst_figures.h"
 #include "machine.h"
-#include "measure.h"
 #include "path.h"
 
 enum {
     EXIT_USAGE = 2,
     CORES = 2,
-    LISTS = 3,
-    FAMILIES = 2,
     IPV6_ENTRIES_MAX = 1000000,
     ROUNDS_QUICK = 3,
     ROUNDS_FULL = 17,
     FRAMES_QUICK = 1 << 13,
 };
 
-/* A row of the result: the classes, then what is measured beside them. */
-enum row { ROW_DIALOGUE = TRAFFIC_CLASSES, ROW_LAN, ROW_FORWARD, ROW_RECEIVE, ROW_ALLOWED_TWO, ROWS };
-
 static const struct list_plan {
     const char *name;
     enum list_shape shape;
     size_t n;
-} list_plans[LISTS] = {
+} list_plans[BURST_LISTS] = {
     {"1.5 k", LIST_DROP, 1500},
     {"1 M", LIST_CLUSTERED, 1000000},
     {"10 M", LIST_CLUSTERED, 10000000},
 };
 
-static const uint8_t families[FAMILIES] = {BL_FAMILY_IPV4, BL_FAMILY_IPV6};
+static const uint8_t families[BURST_FAMILIES] = {BL_FAMILY_IPV4, BL_FAMILY_IPV6};
 
 struct options {
     bool large;
@@ -52,18 +47,17 @@ struct options {
     size_t n_frames;
     size_t window;
     uint64_t seed;
+    const char *only;
     const char *csv_path;
 };
 
 struct bench {
     struct options options;
-    unsigned n_lists;
-    struct list lists[LISTS][FAMILIES];
-    struct bl_table *replicas[LISTS][CORES];
+    struct list lists[BURST_LISTS][BURST_FAMILIES];
+    struct bl_table *replicas[BURST_LISTS][CORES];
     struct path *paths[CORES];
     uint64_t n_loaded; /* frames so far: each has a number of its own */
-    double ns[LISTS][FAMILIES][ROWS][MEASURE_ROUNDS_MAX];
-    double steps[LISTS][FAMILIES][TRAFFIC_CLASSES][BL_STEP_COUNT]; /* ns a packet, in the last round */
+    struct burst_figures figures;
 };
 
 static const struct argp_option option_list[] = {
@@ -73,6 +67,7 @@ static const struct argp_option option_list[] = {
     {"cores", 'c', "N", 0, "1 or 2: two workers at once too (default: 2 where there are two CPUs)", 0},
     {"window", 'w', "N", 0, "Frames that lie ready in buffers: 64..65536, a multiple of 64 (default: 512)", 0},
     {"seed", 's', "N", 0, "Of lists and sources (default: 1)", 0},
+    {"only", 'o', "PART", 0, "Of the rows, those with this in their names, as the CSV has them", 0},
     {"csv", 'f', "FILE", 0, "Write the figures there too", 0},
     {0},
 };
@@ -114,6 +109,9 @@ static error_t parse_option(int option, char *argument, struct argp_state *state
     case 's':
         options->seed = read_number(argument, 0, UINT32_MAX, state);
         return 0;
+    case 'o':
+        options->only = argument;
+        return 0;
     case 'f':
         options->csv_path = argument;
         return 0;
@@ -150,13 +148,13 @@ static int create_list(struct bench *bench, unsigned at)
     struct bl_table_build *build = NULL;
     int error = BL_OK;
 
-    for (unsigned i = 0; i < FAMILIES && error == BL_OK; i++) {
+    for (unsigned i = 0; i < BURST_FAMILIES && error == BL_OK; i++) {
         size_t n = families[i] == BL_FAMILY_IPV6 && plan->n > IPV6_ENTRIES_MAX ? IPV6_ENTRIES_MAX : plan->n;
 
         error = list_make(&bench->lists[at][i], families[i], plan->shape, n, bench->options.seed + at);
     }
     if (error == BL_OK)
-        error = list_build(&build, bench->lists[at], FAMILIES);
+        error = list_build(&build, bench->lists[at], BURST_FAMILIES);
     for (unsigned i = 0; i < bench->options.cores && error == BL_OK; i++)
         bench->replicas[at][i] = copy_table(bl_table_build_master(build));
     if (build != NULL)
@@ -166,6 +164,10 @@ static int create_list(struct bench *bench, unsigned at)
             fprintf(stderr, "bench_burst: no memory for the list of %s\n", plan->name);
             return BL_ENOMEM;
         }
+    bench->figures.lists[at] =
+        (struct burst_list){.name = plan->name, .table_bytes = bl_table_size(bench->replicas[at][0])};
+    for (unsigned i = 0; i < BURST_FAMILIES; i++)
+        bench->figures.lists[at].n_entries[i] = bench->lists[at][i].n;
     return BL_OK;
 }
 
@@ -174,12 +176,12 @@ static int create(struct bench *bench)
     unsigned lcore = (unsigned)-1;
     int error = BL_OK;
 
-    bench->n_lists = bench->options.large ? LISTS : LISTS - 1;
+    bench->figures.n_lists = bench->options.large ? BURST_LISTS : BURST_LISTS - 1;
     for (unsigned i = 0; i < bench->options.cores && error == BL_OK; i++) {
         lcore = rte_get_next_lcore(lcore, 0, 0);
         error = path_create(&bench->paths[i], i, lcore, bench->options.window);
     }
-    for (unsigned i = 0; i < bench->n_lists && error == BL_OK; i++)
+    for (unsigned i = 0; i < bench->figures.n_lists && error == BL_OK; i++)
         error = create_list(bench, i);
     return error;
 }
@@ -189,8 +191,8 @@ static void free_all(struct bench *bench)
     for (unsigned i = 0; i < CORES; i++)
         if (bench->paths[i] != NULL)
             path_free(bench->paths[i]);
-    for (unsigned i = 0; i < LISTS; i++) {
-        for (unsigned k = 0; k < FAMILIES; k++)
+    for (unsigned i = 0; i < BURST_LISTS; i++) {
+        for (unsigned k = 0; k < BURST_FAMILIES; k++)
             list_free(&bench->lists[i][k]);
         for (unsigned k = 0; k < CORES; k++)
             rte_free(bench->replicas[i][k]);
@@ -210,7 +212,7 @@ struct turn {
 
 static void set_ns(const struct turn *turn, unsigned row, double ns)
 {
-    turn->bench->ns[turn->list][turn->family][row][turn->round] = ns;
+    turn->bench->figures.ns[turn->list][turn->family][row][turn->round] = ns;
 }
 
 static void load(const struct turn *turn, unsigned core, enum traffic_class class, size_t n)
@@ -244,7 +246,7 @@ static int expect(struct path *path, enum traffic_class class, uint64_t n)
 static void set_steps(const struct turn *turn, enum traffic_class class, size_t n)
 {
     for (unsigned step = 0; step < BL_STEP_COUNT; step++)
-        turn->bench->steps[turn->list][turn->family][class][step] =
+        turn->bench->figures.steps[turn->list][turn->family][class][step] =
             (double)path_step(turn->bench->paths[0], (enum bl_step)step) * 1e9 / (double)rte_get_tsc_hz() / (double)n;
 }
 
@@ -271,16 +273,16 @@ static int measure_floors(const struct turn *turn)
     load(turn, 0, TRAFFIC_OTHER, n);
     path->side = BL_SIDE_LAN;
     error = path_run(path, PATH_WORKER);
-    set_ns(turn, ROW_LAN, path_ns(path, 0, n));
+    set_ns(turn, BURST_ROW_LAN, path_ns(path, 0, n));
     if (error == BL_OK && path_count(path, BL_REASON_PASS_FROM_LAN) != n)
         error = BL_EINVAL;
     path->side = BL_SIDE_WAN;
     if (error == BL_OK)
         error = path_run(path, PATH_FORWARD);
-    set_ns(turn, ROW_FORWARD, path_ns(path, 0, n));
+    set_ns(turn, BURST_ROW_FORWARD, path_ns(path, 0, n));
     if (error == BL_OK)
         error = path_run(path, PATH_RECEIVE);
-    set_ns(turn, ROW_RECEIVE, path_ns(path, 0, n));
+    set_ns(turn, BURST_ROW_RECEIVE, path_ns(path, 0, n));
     return error;
 }
 
@@ -304,7 +306,7 @@ static int measure_dialogue(const struct turn *turn)
         sum += ns;
         set_ns(turn, class, ns);
     }
-    set_ns(turn, ROW_DIALOGUE, sum);
+    set_ns(turn, BURST_ROW_DIALOGUE, sum);
     set_steps(turn, TRAFFIC_SYN, n); /* of the whole dialogue */
     for (unsigned class = 0; class < TRAFFIC_DIALOGUE && error == BL_OK; class ++)
         if (class != TRAFFIC_MAIL) /* counted with EHLO */
@@ -349,21 +351,55 @@ static int measure_two(const struct turn *turn)
         ns += path_ns(bench->paths[i], 0, n) / CORES;
         error = expect(bench->paths[i], TRAFFIC_ALLOWED, n);
     }
-    set_ns(turn, ROW_ALLOWED_TWO, ns);
+    set_ns(turn, BURST_ROW_ALLOWED_TWO, ns);
     return error;
+}
+
+static bool is_wanted(const struct bench *bench, unsigned row)
+{
+    return (bench->figures.rows >> row & 1) != 0;
 }
 
 static int measure_all(const struct turn *turn)
 {
-    int error = measure_dialogue(turn);
+    const struct bench *bench = turn->bench;
+    int error = BL_OK;
 
+    if (is_wanted(bench, BURST_ROW_DIALOGUE))
+        error = measure_dialogue(turn);
     for (unsigned class = TRAFFIC_DIALOGUE; class < TRAFFIC_CLASSES && error == BL_OK; class ++)
-        error = measure_class(turn, (enum traffic_class) class);
-    if (error == BL_OK)
+        if (is_wanted(bench, class))
+            error = measure_class(turn, (enum traffic_class) class);
+    if (error == BL_OK && is_wanted(bench, BURST_ROW_LAN))
         error = measure_floors(turn);
-    if (error == BL_OK && turn->bench->options.cores == CORES)
+    if (error == BL_OK && is_wanted(bench, BURST_ROW_ALLOWED_TWO))
         error = measure_two(turn);
     return error;
+}
+
+/* What is measured together is wanted together: a dialogue with its frames, and the floors. */
+static int choose_rows(struct bench *bench)
+{
+    static const uint64_t together[] = {UINT64_C(1) << BURST_ROW_DIALOGUE | ((UINT64_C(1) << TRAFFIC_DIALOGUE) - 1),
+                                        UINT64_C(1) << BURST_ROW_LAN | UINT64_C(1) << BURST_ROW_FORWARD |
+                                            UINT64_C(1) << BURST_ROW_RECEIVE};
+    uint64_t *rows = &bench->figures.rows;
+
+    for (unsigned row = 0; row < BURST_ROWS; row++)
+        if (bench->options.only == NULL || strstr(burst_figures_row_name(row), bench->options.only) != NULL)
+            *rows |= UINT64_C(1) << row;
+    for (unsigned i = 0; i < sizeof(together) / sizeof(together[0]); i++)
+        if ((*rows & together[i]) != 0)
+            *rows |= together[i];
+    if (bench->options.cores < CORES)
+        *rows &= ~(UINT64_C(1) << BURST_ROW_ALLOWED_TWO);
+    if (*rows != 0)
+        return BL_OK;
+    fprintf(stderr, "bench_burst: --only %s: expected a part of one of:", bench->options.only);
+    for (unsigned row = 0; row < BURST_ROWS; row++)
+        fprintf(stderr, " %s", burst_figures_row_name(row));
+    fputc('\n', stderr);
+    return BL_EINVAL;
 }
 
 static int run_rounds(struct bench *bench)
@@ -371,8 +407,9 @@ static int run_rounds(struct bench *bench)
     int error = BL_OK;
 
     for (unsigned round = 0; round < bench->options.rounds; round++)
-        for (unsigned i = 0; i < bench->n_lists * FAMILIES && error == BL_OK; i++) {
-            struct turn turn = {.bench = bench, .list = i / FAMILIES, .family = i % FAMILIES, .round = round};
+        for (unsigned i = 0; i < bench->figures.n_lists * BURST_FAMILIES && error == BL_OK; i++) {
+            struct turn turn = {
+                .bench = bench, .list = i / BURST_FAMILIES, .family = i % BURST_FAMILIES, .round = round};
 
             turn.traffic = (struct traffic){
                 .list = &bench->lists[turn.list][turn.family],
@@ -383,153 +420,6 @@ static int run_rounds(struct bench *bench)
             };
             error = measure_all(&turn);
         }
-    return error;
-}
-
-/* ---- what was measured ---- */
-
-static const char *row_name(unsigned row)
-{
-    static const char *const names[] = {"dialogue", "lan", "forward", "receive", "allowed-two"};
-
-    return row < TRAFFIC_CLASSES ? traffic_kinds[row].name : names[row - TRAFFIC_CLASSES];
-}
-
-static const char *row_text(unsigned row)
-{
-    static const char *const texts[] = {"a dialogue: 8 frames in, 7 out", "from the servers",
-                                        "no worker: receive and send", "no worker: receive and free",
-                                        "allowed SMTP, two workers at once"};
-
-    return row < TRAFFIC_CLASSES ? traffic_kinds[row].text : texts[row - TRAFFIC_CLASSES];
-}
-
-static const char *family_name(unsigned family)
-{
-    return families[family] == BL_FAMILY_IPV4 ? "ipv4" : "ipv6";
-}
-
-static bool has_row(const struct bench *bench, unsigned row)
-{
-    return row != ROW_ALLOWED_TWO || bench->options.cores == CORES;
-}
-
-static void print_figures(const struct bench *bench)
-{
-    double cycles = (double)rte_get_tsc_hz() / 1e9;
-
-    for (unsigned i = 0; i < bench->n_lists * FAMILIES; i++) {
-        unsigned list = i / FAMILIES, family = i % FAMILIES;
-
-        printf("\n%s, list of %s (%zu entries, table %.1f MiB)\n  %-44s %8s %17s %10s\n", family_name(family),
-               list_plans[list].name, bench->lists[list][family].n,
-               (double)bl_table_size(bench->replicas[list][0]) / (1 << 20), "a packet", "ns", "95 %", "TSC cycles");
-        for (unsigned row = 0; row < ROWS; row++) {
-            struct measure_summary sum = measure_summarize(bench->ns[list][family][row], bench->options.rounds);
-
-            if (has_row(bench, row))
-                printf("  %-44s %8.1f %8.1f .. %-6.1f %9.0f\n", row_text(row), sum.median, sum.low, sum.high,
-                       sum.median * cycles);
-        }
-    }
-}
-
-/* The mean of all turns, the clock's own reads in it: for shares, not for sums. */
-static void print_steps(const struct bench *bench, unsigned list, unsigned family)
-{
-    static const char *const names[] = {
-#define X(suffix, name, text) name,
-        BL_STEPS_ALL(X)
-#undef X
-    };
-
-    printf("\n%s, list of %s: ns a packet by step\n%-12s", family_name(family), list_plans[list].name, "");
-    for (unsigned step = 0; step < BL_STEP_COUNT; step++)
-        printf(" %8s", names[step]);
-    for (unsigned class = 0; class < TRAFFIC_CLASSES; class ++) {
-        if (class != TRAFFIC_SYN && class < TRAFFIC_DIALOGUE)
-            continue;
-        printf("\n%-12s", class == TRAFFIC_SYN ? "dialogue" : row_name(class));
-        for (unsigned step = 0; step < BL_STEP_COUNT; step++)
-            printf(" %8.1f", bench->steps[list][family][class][step]);
-    }
-    printf("\n");
-}
-
-/* One row over another of the same rounds. */
-struct ratio {
-    char name[64];
-    const char *peer;
-    double values[MEASURE_ROUNDS_MAX];
-};
-
-static void print_ratio(const struct bench *bench, const struct ratio *ratio, FILE *csv)
-{
-    struct measure_summary sum = measure_summarize(ratio->values, bench->options.rounds);
-
-    printf("  %-28s %-36s %6.3f x  %.3f .. %.3f\n", ratio->name, ratio->peer, sum.median, sum.low, sum.high);
-    if (csv != NULL)
-        fprintf(csv, "%s,%s,ratio,x,%.4f,%.4f,%.4f\n", ratio->name, ratio->peer, sum.median, sum.low, sum.high);
-}
-
-/* Rates, so that more is better. */
-static void print_ratios(const struct bench *bench, FILE *csv)
-{
-    struct ratio ratio;
-
-    printf("\npacket rates, within a round:\n");
-    for (unsigned i = 0; i < bench->n_lists * FAMILIES; i++) {
-        unsigned list = i / FAMILIES, family = i % FAMILIES;
-        const double(*ns)[MEASURE_ROUNDS_MAX] = bench->ns[list][family];
-
-        if (bench->options.cores == CORES) {
-            snprintf(ratio.name, sizeof(ratio.name), "allowed %s %s", family_name(family), list_plans[list].name);
-            ratio.peer = "two workers/one";
-            for (unsigned k = 0; k < bench->options.rounds; k++)
-                ratio.values[k] = CORES * ns[TRAFFIC_ALLOWED][k] / ns[ROW_ALLOWED_TWO][k];
-            print_ratio(bench, &ratio, csv);
-        }
-        if (list == 0)
-            continue;
-        snprintf(ratio.name, sizeof(ratio.name), "mixed %s", family_name(family));
-        ratio.peer = list == 1 ? "list of 1 M/list of 1.5 k" : "list of 10 M/list of 1.5 k";
-        for (unsigned k = 0; k < bench->options.rounds; k++)
-            ratio.values[k] = bench->ns[0][family][TRAFFIC_MIXED][k] / ns[TRAFFIC_MIXED][k];
-        print_ratio(bench, &ratio, csv);
-    }
-}
-
-static void write_csv(const struct bench *bench, FILE *csv)
-{
-    fprintf(csv, "case,contender,measure,unit,value,low,high\n");
-    for (unsigned i = 0; i < bench->n_lists * FAMILIES; i++)
-        for (unsigned row = 0; row < ROWS; row++) {
-            struct measure_summary sum =
-                measure_summarize(bench->ns[i / FAMILIES][i % FAMILIES][row], bench->options.rounds);
-
-            if (has_row(bench, row))
-                fprintf(csv, "%s %s %s,bounceline,a packet,ns,%.2f,%.2f,%.2f\n", row_name(row),
-                        family_name(i % FAMILIES), list_plans[i / FAMILIES].name, sum.median, sum.low, sum.high);
-        }
-}
-
-static int report(const struct bench *bench)
-{
-    FILE *csv = NULL;
-    int error = BL_OK;
-
-    if (bench->options.csv_path != NULL && (csv = fopen(bench->options.csv_path, "we")) == NULL) {
-        fprintf(stderr, "bench_burst: %s: %s\n", bench->options.csv_path, strerror(errno));
-        return BL_EIO;
-    }
-    print_figures(bench);
-    for (unsigned i = 0; i < bench->n_lists * FAMILIES && BL_STEPS_ON; i++)
-        print_steps(bench, i / FAMILIES, i % FAMILIES);
-    if (csv != NULL)
-        write_csv(bench, csv);
-    print_ratios(bench, csv);
-    if (csv != NULL && fclose(csv) != 0)
-        error = BL_EIO;
     return error;
 }
 
@@ -548,6 +438,11 @@ int main(int argc, char **argv)
                                       .seed = 1};
     argp_err_exit_status = EXIT_USAGE;
     argp_parse(&parser, argc, argv, 0, NULL, &bench->options);
+    if (choose_rows(bench) != BL_OK) {
+        free(bench);
+        return EXIT_USAGE;
+    }
+    bench->figures.n_rounds = bench->options.rounds;
     if (machine_start(bench->options.cores, false) != 0)
         return EXIT_FAILURE;
     machine_print(stdout, "# ", cpus);
@@ -558,7 +453,7 @@ int main(int argc, char **argv)
     if (error == BL_OK)
         error = run_rounds(bench);
     if (error == BL_OK)
-        error = report(bench);
+        error = burst_figures_tell(&bench->figures, bench->options.csv_path);
     free_all(bench);
     machine_stop();
     free(bench);
