@@ -354,8 +354,9 @@ int bl_codec_sync_encode_snapshot(const struct bl_codec_sync_part *part, struct 
     if (part->last) {
         chunk.digest_hi = part->digest.hi;
         chunk.digest_lo = part->digest.lo;
-        chunk.n_entries = part->n_entries_all;
     }
+    if (part->chunk == 0 || part->last)
+        chunk.n_entries = part->n_entries_all;
     message.body_case = BOUNCELINE__V1__SYNC_MESSAGE__BODY_SNAPSHOT;
     message.snapshot = &chunk;
     error = pack_frame(&message, frame);

@@ -124,7 +124,7 @@ struct bl_codec_sync_part {
     uint64_t classes_mask;                /**< bit n: class n is sent */
     const struct bl_list_change *entries; /**< at most BL_CODEC_SYNC_ENTRIES_MAX */
     size_t n_entries;
-    uint64_t n_entries_all;  /**< snapshot: in the whole set */
+    uint64_t n_entries_all;  /**< snapshot: in the whole set, said in its first chunk and its last */
     struct bl_digest digest; /**< of the whole set at `serial` */
 };
 

@@ -1,11 +1,10 @@
-/* Deltas and snapshots, cut into frames under 1 MiB; see frames.h. */
+/* Deltas, cut into frames under 1 MiB, and chunks of snapshots; see frames.h. */
 #include "controlplane/frames.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "bounceline/error.h"
-#include "controlplane/codec_sync.h"
 
 static int create(struct bl_frames **out)
 {
@@ -120,69 +119,16 @@ int bl_frames_create_delta(struct bl_frames **out, const struct bl_list_state *s
     return BL_OK;
 }
 
-/* Collects entries until a chunk is full. */
-struct chunker {
-    struct bl_frames *frames;
-    struct bl_codec_sync_part part;
-    struct bl_list_change *entries;
-    size_t n;
-};
-
-/* Only the first chunk has the classes, only the last the digest and the count. */
-static int flush_chunk(struct chunker *chunker, bool last)
+int bl_frames_create_chunk(struct bl_frames **out, const struct bl_codec_sync_part *part)
 {
     struct bl_codec_bytes frame;
-    int error;
+    int error = bl_codec_sync_encode_snapshot(part, &frame);
 
-    chunker->part.entries = chunker->entries;
-    chunker->part.n_entries = chunker->n;
-    chunker->part.last = last;
-    error = bl_codec_sync_encode_snapshot(&chunker->part, &frame);
     if (error == BL_OK)
-        error = append(chunker->frames, &frame);
-    chunker->n = 0;
-    chunker->part.chunk++;
-    chunker->part.classes = NULL;
-    return error;
-}
-
-/* Called for each entry in prefix order; a full chunk is sent off before the next entry comes in. */
-static int take_entry(void *context, const struct bl_prefix *prefix, uint8_t class_id)
-{
-    struct chunker *chunker = context;
-    int error = chunker->n == BL_CODEC_SYNC_ENTRIES_MAX ? flush_chunk(chunker, false) : BL_OK;
-
-    chunker->entries[chunker->n++] = (struct bl_list_change){*prefix, class_id};
-    chunker->part.n_entries_all++;
-    return error;
-}
-
-int bl_frames_create_snapshot(struct bl_frames **out, const struct bl_list_state *state)
-{
-    struct chunker chunker = {
-        .part =
-            {
-                .epoch = bl_list_state_epoch(state),
-                .serial = bl_list_state_serial(state),
-                .classes = bl_list_state_classes(state),
-                .classes_mask = UINT64_MAX,
-                .digest = bl_list_state_digest(state),
-            },
-        .entries = malloc(BL_CODEC_SYNC_ENTRIES_MAX * sizeof(*chunker.entries)),
-    };
-    int error = chunker.entries == NULL ? BL_ENOMEM : create(&chunker.frames);
-
-    if (error == BL_OK) {
-        chunker.frames->serial = chunker.part.serial;
-        chunker.frames->digest = chunker.part.digest;
-        error = bl_list_state_each_entry(state, take_entry, &chunker);
-        if (error == BL_OK)
-            error = flush_chunk(&chunker, true);
-        if (error == BL_OK)
-            *out = chunker.frames;
-        else
-            bl_frames_release(chunker.frames);
-    }
-    free(chunker.entries);
-    return error;
+        error = bl_frames_create_message(out, &frame);
+    if (error != BL_OK)
+        return error;
+    (*out)->serial = part->serial;
+    (*out)->digest = part->digest;
+    return BL_OK;
 }

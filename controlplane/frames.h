@@ -8,11 +8,12 @@
 
 #include "bounceline/digest.h"
 #include "controlplane/codec.h"
+#include "controlplane/codec_sync.h"
 #include "controlplane/list_state.h"
 
 struct bl_frames {
     _Atomic unsigned n_references;
-    uint64_t from_serial; /**< 0 in a snapshot */
+    uint64_t from_serial; /**< 0 in a snapshot's chunk */
     uint64_t serial;      /**< 0: leads nowhere (a hello, a refusal) */
     struct bl_digest digest;
     uint8_t *data;
@@ -25,8 +26,8 @@ struct bl_frames {
 int bl_frames_create_delta(struct bl_frames **out, const struct bl_list_state *state, uint64_t from_serial,
                            const struct bl_list_changes *changes);
 
-/** The whole effective set. The caller holds the state for as long as it takes. */
-int bl_frames_create_snapshot(struct bl_frames **out, const struct bl_list_state *state);
+/** One chunk of a snapshot. */
+int bl_frames_create_chunk(struct bl_frames **out, const struct bl_codec_sync_part *part);
 
 /** Takes over a frame that leads to no serial. */
 int bl_frames_create_message(struct bl_frames **out, struct bl_codec_bytes *frame);

@@ -1,6 +1,6 @@
 /** @file list_parts.h
- * struct bl_list_state as the two halves of list_state.h see it: list_state.c changes it, list_read.c reads it. Nobody
- * else includes this. */
+ * struct bl_list_state as the parts of list_state.h see it: list_state.c changes it, list_read.c and list_entries.c read
+ * it. Nobody else includes this. */
 #ifndef BL_LIST_PARTS_H
 #define BL_LIST_PARTS_H
 

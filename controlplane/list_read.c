@@ -213,40 +213,6 @@ int bl_list_state_find_other(const struct bl_list_state *state, enum bl_effect_k
     return find_cell(state, kind, prefix, 0, attributes);
 }
 
-struct entry_walk {
-    const struct bl_list_state *state;
-    int (*each)(void *context, const struct bl_prefix *prefix, uint8_t class_id);
-    void *context;
-};
-
-/* By recursion, as deep as a prefix has bits. An entry is where the value differs from the one above. */
-static int walk_entries(const struct entry_walk *walk, uint32_t number, uint8_t above)
-{
-    const struct bl_list_node *node = bl_list_trie_at(&walk->state->trie, number);
-    uint8_t entry = bl_list_effective_entry(above, node->value);
-    int result = 0;
-
-    if (entry != BL_CLASS_NONE) {
-        struct bl_prefix prefix = bl_list_trie_prefix(node);
-
-        result = walk->each(walk->context, &prefix, entry);
-    }
-    for (int side = 0; side < 2 && result == 0; side++)
-        if (node->children[side] != 0)
-            result = walk_entries(walk, node->children[side], node->value);
-    return result;
-}
-
-int bl_list_state_each_entry(const struct bl_list_state *state,
-                             int (*each)(void *context, const struct bl_prefix *prefix, uint8_t class_id),
-                             void *context)
-{
-    const struct entry_walk walk = {state, each, context};
-    int result = walk_entries(&walk, state->trie.root_ipv4, BL_CLASS_NONE);
-
-    return result != 0 ? result : walk_entries(&walk, state->trie.root_ipv6, BL_CLASS_NONE);
-}
-
 struct layer_walk {
     const struct bl_list_state *state;
     int (*each)(void *context, const struct bl_list_layer *layer);

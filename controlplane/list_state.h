@@ -112,10 +112,17 @@ int bl_list_state_find(const struct bl_list_state *state, const struct bl_prefix
 int bl_list_state_find_other(const struct bl_list_state *state, enum bl_effect_kind kind,
                              const struct bl_prefix *prefix, struct bl_effect_attributes *attributes);
 
-/** Calls @p each for every entry of the effective set, in prefix order. A non-zero return ends it and is returned. */
-int bl_list_state_each_entry(const struct bl_list_state *state,
-                             int (*each)(void *context, const struct bl_prefix *prefix, uint8_t class_id),
-                             void *context);
+/** A place in the effective set, to go on from. Zero it to begin. */
+struct bl_list_cursor {
+    struct bl_prefix last; /**< what is at or before it was read; family NONE: nothing was */
+    bool ended;
+};
+
+/** Reads on from @p cursor in prefix order: at most @p max entries, and fewer where many prefixes in a row are no
+ * entries, so that a call takes a bounded time. Between calls the list may change: an entry is then read as it is when
+ * its turn comes. @return how many. */
+size_t bl_list_state_read_entries(const struct bl_list_state *state, struct bl_list_cursor *cursor,
+                                  struct bl_list_change *out, size_t max);
 
 /** Calls @p each for every layer, in prefix order. `suppressed` is said, `effective` is not. */
 int bl_list_state_each_layer(const struct bl_list_state *state,

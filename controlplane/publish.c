@@ -366,10 +366,11 @@ int bl_publish_connect(struct bl_publish *publish, const struct bl_codec_sync_me
         if (!place->known || strcmp(place->status.name, hello->name) != 0)
             memset(place, 0, sizeof(*place));
         place->known = true;
-        /* A new connection has to acknowledge afresh, even what its last one had. */
+        /* A new connection has to acknowledge and report afresh: what its last one had may be gone. */
         place->enforces = false;
         place->acknowledged = 0;
         place->heard_ms = now_ms;
+        memset(&place->status.report, 0, sizeof(place->status.report));
         place->status.connected = true;
         memcpy(place->status.name, hello->name, sizeof(place->status.name));
         memcpy(place->status.version, hello->version, sizeof(place->status.version));

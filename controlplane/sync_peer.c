@@ -10,6 +10,7 @@
 
 #include "bounceline/version.h"
 #include "controlplane/notice.h"
+#include "controlplane/sync_snapshot.h"
 #include "proto/wire.h"
 
 /* A data plane's messages are small: see the limit in codec_sync.c. */
@@ -45,7 +46,8 @@ struct bl_sync_peer {
     int64_t progress_ms;       /* when a byte went last, or sending began; or when it connected */
     bool wants_snapshot;
     int64_t snapshot_not_before_ms;
-    uint64_t position; /* the serial that all sent frames lead to */
+    struct bl_sync_snapshot snapshot; /* where one is wanted: how far it is */
+    uint64_t position;                /* the serial that all sent frames lead to */
 
     struct point points[POINTS_MAX]; /* sent, not acknowledged; oldest first, wraps */
     size_t first_point;
@@ -145,6 +147,7 @@ static void resync(struct bl_sync_peer *peer, bool digest_mismatch, int64_t not_
     bl_publish_count_resync(peer->publish, peer->plane, digest_mismatch);
     bl_publish_withdraw(peer->publish, peer->plane);
     peer->wants_snapshot = true;
+    peer->snapshot = (struct bl_sync_snapshot){.n_chunks = 0};
     peer->snapshot_not_before_ms = not_before_ms;
     peer->n_points = 0;
     peer->settled_known = false;
@@ -332,45 +335,54 @@ int bl_sync_peer_read(struct bl_sync_peer *peer, int64_t now_ms, struct bl_publi
     return handle_input(peer, now_ms, held);
 }
 
-/* The whole set is encoded under the read lock, so that it is of one serial; it holds the writer up for that long. */
-static int begin_snapshot(struct bl_sync_peer *peer)
+/* The delta that goes on from all that was sent. Where the ring does not reach there any more, a snapshot is wanted. */
+static int begin_delta(struct bl_sync_peer *peer)
 {
+    int error = bl_publish_fetch(peer->publish, peer->position, &peer->sending);
+
+    if (error == BL_ENOENT)
+        resync(peer, false, 0);
+    return error;
+}
+
+/* A chunk, or a delta between two of them. */
+static int begin_chunk(struct bl_sync_peer *peer, int64_t now_ms)
+{
+    bool last = false;
     int error;
 
-    (void)pthread_rwlock_rdlock(&peer->store->lock);
-    error = bl_frames_create_snapshot(&peer->sending, peer->store->state);
-    (void)pthread_rwlock_unlock(&peer->store->lock);
-    if (error == BL_OK)
-        peer->wants_snapshot = false;
-    return error;
+    if (now_ms < peer->snapshot_not_before_ms)
+        return BL_EAGAIN;
+    error = bl_sync_snapshot_next(&peer->snapshot, peer->store, peer->position, &last, &peer->sending);
+    if (error == BL_EAGAIN)
+        return begin_delta(peer);
+    if (error != BL_OK)
+        return BL_ECLOSED;
+    peer->wants_snapshot = !last;
+    return BL_OK;
 }
 
 /* Puts the next thing on its way. @return 0, BL_EAGAIN: there is nothing now, or BL_ECLOSED. */
 static int begin_next(struct bl_sync_peer *peer, int64_t now_ms)
 {
-    int error;
+    int error = BL_ENOENT;
 
     /* So many unacknowledged points mean that it reads but does not enforce: it catches up later, from the ring or with
      * a snapshot. */
     if (peer->state != PEER_LIVE || peer->n_points == POINTS_MAX)
         return BL_EAGAIN;
-    if (!peer->wants_snapshot) {
-        error = bl_publish_fetch(peer->publish, peer->position, &peer->sending);
-        if (error == BL_ENOENT)
-            resync(peer, false, 0);
-        else if (error != BL_OK)
-            return error;
-    }
-    if (peer->wants_snapshot) {
-        if (now_ms < peer->snapshot_not_before_ms)
-            return BL_EAGAIN;
-        if (begin_snapshot(peer) != BL_OK)
-            return BL_ECLOSED;
-    }
+    if (!peer->wants_snapshot)
+        error = begin_delta(peer);
+    while (error == BL_ENOENT)
+        error = begin_chunk(peer, now_ms);
+    if (error != BL_OK)
+        return error;
     peer->sent_bytes = 0;
     peer->progress_ms = now_ms;
     peer->position = peer->sending->serial;
-    add_point(peer, peer->sending->serial, peer->sending->digest);
+    /* Before the last chunk there is nothing to acknowledge. */
+    if (!peer->wants_snapshot)
+        add_point(peer, peer->sending->serial, peer->sending->digest);
     return BL_OK;
 }
 
@@ -393,7 +405,8 @@ static int send_some(struct bl_sync_peer *peer, int64_t now_ms)
     return BL_OK;
 }
 
-/* Until the socket is full or there is nothing to send: a delist goes out in the turn that the writer's wake began. */
+/* Until the socket is full or there is nothing to send: a delist goes out in the turn that the writer's wake began. But
+ * one chunk of a snapshot a turn: the others, and what this one says, come in between. */
 int bl_sync_peer_write(struct bl_sync_peer *peer, int64_t now_ms)
 {
     int error = BL_OK;
@@ -406,6 +419,8 @@ int bl_sync_peer_write(struct bl_sync_peer *peer, int64_t now_ms)
             error = begin_next(peer, now_ms);
         if (error == BL_OK)
             error = send_some(peer, now_ms);
+        if (peer->wants_snapshot && peer->sending == NULL)
+            break;
     }
     if (error == BL_ECLOSED)
         return error;

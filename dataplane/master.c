@@ -285,7 +285,7 @@ static int check_order(const struct bl_master *master, const struct bl_sync_mess
                        struct bl_error_detail *detail)
 {
     bool fits = master->build != NULL && message->epoch == master->held.epoch &&
-                message->from_serial == master->held.serial && master->gathering != GATHERING_SNAPSHOT &&
+                message->from_serial == master->held.serial &&
                 (master->gathering == GATHERING_NOTHING || message->serial == master->coming_serial);
 
     if (fits)
@@ -319,6 +319,26 @@ static int end_delta(struct bl_master *master, const struct bl_sync_message *mes
     return BL_OK;
 }
 
+/* What the chunks are read from went on: the snapshot goes with it. Its last chunk says whether that is right. */
+static int apply_between(struct bl_master *master, const struct bl_sync_message *message,
+                         struct bl_error_detail *detail)
+{
+    int error = BL_OK;
+
+    if (message->epoch != master->coming_epoch || message->from_serial != master->coming_serial)
+        error = bl_error_set(detail, BL_EORDER, "snapshot: delta from serial %llu does not come next after %llu",
+                             (unsigned long long)message->from_serial, (unsigned long long)master->coming_serial);
+    if (error == BL_OK) {
+        set_classes(master, message);
+        error = set_entries(master, master->aside, message, detail);
+    }
+    if (error != BL_OK)
+        bl_master_interrupt(master);
+    else if (message->last)
+        master->coming_serial = message->serial;
+    return error;
+}
+
 static int apply_delta(struct bl_master *master, const struct bl_sync_message *message, struct bl_error_detail *detail)
 {
     int error = check_order(master, message, detail);
@@ -346,8 +366,10 @@ static int apply_delta(struct bl_master *master, const struct bl_sync_message *m
 
 int bl_master_apply(struct bl_master *master, const struct bl_sync_message *message, struct bl_error_detail *detail)
 {
-    return message->kind == BL_SYNC_SNAPSHOT ? apply_snapshot(master, message, detail)
-                                             : apply_delta(master, message, detail);
+    if (message->kind == BL_SYNC_SNAPSHOT)
+        return apply_snapshot(master, message, detail);
+    return master->gathering == GATHERING_SNAPSHOT ? apply_between(master, message, detail)
+                                                   : apply_delta(master, message, detail);
 }
 
 struct bl_held bl_master_held(const struct bl_master *master)

@@ -48,7 +48,7 @@ struct bl_sync_message {
     uint32_t chunk;          /**< snapshot */
     bool last;               /**< snapshot's last chunk; delta: not partial */
     struct bl_digest digest; /**< where last */
-    uint64_t n_entries_all;  /**< snapshot, where last */
+    uint64_t n_entries_all;  /**< snapshot, where last; in chunk 0: about so many will come */
     uint64_t classes_mask;   /**< bit n: classes[n] is defined here */
     struct bl_class classes[BL_CLASS_COUNT];
     size_t n_entries; /**< in this message; bl_sync_codec_entry makes them */

@@ -83,21 +83,18 @@ static uint8_t class_at(const char *text)
 }
 
 /* "prefix=class " of every entry. */
-static int write_entry(void *context, const struct bl_prefix *prefix, uint8_t class_id)
-{
-    char *out = context;
-    char text[BL_ADDRESS_TEXT_MAX];
-
-    (void)snprintf(out + strlen(out), 1024 - strlen(out), "%s=%u ", bl_address_format_prefix(prefix, text), class_id);
-    return 0;
-}
-
 static const char *entries(void)
 {
     static char out[1024];
+    struct bl_list_cursor cursor = {.ended = false};
+    struct bl_list_change entry;
+    char text[BL_ADDRESS_TEXT_MAX];
 
     out[0] = '\0';
-    (void)bl_list_state_each_entry(state, write_entry, out);
+    while (!cursor.ended)
+        if (bl_list_state_read_entries(state, &cursor, &entry, 1) == 1)
+            (void)snprintf(out + strlen(out), sizeof(out) - strlen(out), "%s=%u ",
+                           bl_address_format_prefix(&entry.prefix, text), entry.class_id);
     return out;
 }
 

@@ -157,11 +157,13 @@ END_TEST
 START_TEST(names_are_unique_while_connected_and_remembered_after)
 {
     static struct bl_codec_dataplane status[BL_PUBLISH_PLANES_MAX];
+    static const struct bl_codec_sync_report report = {.serial = 10, .n_entries_ipv4 = 7, .n_workers = 1};
     struct bl_codec_reached reached;
     struct bl_publish_plane *a = connect_plane("a", 0, BL_OK);
 
     bl_publish_count_resync(publish, a, true);
     bl_publish_acknowledge(publish, a, 10);
+    bl_publish_report(publish, a, &report, 0);
     ck_assert_ptr_eq(connect_plane("a", 0, BL_EEXIST), a);
     ck_assert(!bl_publish_is_stale(publish, a, BL_PUBLISH_STALE_MS));
     ck_assert(bl_publish_is_stale(publish, a, BL_PUBLISH_STALE_MS + 1));
@@ -169,11 +171,15 @@ START_TEST(names_are_unique_while_connected_and_remembered_after)
     ck_assert_uint_eq(bl_publish_status(publish, status, 70), 1);
     ck_assert(!status[0].connected);
     ck_assert_uint_eq(status[0].age_ms, 70);
+    ck_assert_uint_eq(status[0].report.serial, 10);
     ck_assert_ptr_eq(connect_plane("a", 80, BL_OK), a);
     ck_assert_uint_eq(bl_publish_status(publish, status, 90), 1);
     ck_assert(status[0].connected);
-    /* What the last connection acknowledged does not count for this one. */
+    /* What the last connection acknowledged and reported does not count for this one. */
     ck_assert_uint_eq(bl_publish_reached(publish, 10, &reached), 0);
+    ck_assert_uint_eq(status[0].report.serial, 0);
+    ck_assert_uint_eq(status[0].report.n_entries_ipv4, 0);
+    ck_assert_uint_eq(status[0].report.n_workers, 0);
     ck_assert_uint_eq(status[0].n_resyncs, 1);
     ck_assert_uint_eq(status[0].n_digest_mismatches, 1);
 }

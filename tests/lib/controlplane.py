@@ -191,8 +191,9 @@ class DataPlane:
         self.acknowledge = acknowledge
         self.wrong_digest = wrong_digest
         self.epoch, self.serial, self.digest, self.entries = held or (0, 0, (0, 0), {})
-        self.n_snapshots = self.n_deltas = 0
-        self.building = None
+        self.n_snapshots = self.n_deltas = self.n_between = 0
+        self.building = None  # a snapshot's entries, until its last chunk
+        self.building_serial = 0
         self.greeting = None
         self.refusal = None
         self.closed = False
@@ -265,6 +266,9 @@ class DataPlane:
     def take_snapshot(self, chunk):
         if chunk.chunk == 0:
             self.building = {}
+        else:
+            assert chunk.serial == self.building_serial, f"chunk of {chunk.serial} at {self.building_serial}"
+        self.building_serial = chunk.serial
         self.building.update(self.columns(chunk))
         if chunk.last:
             assert chunk.n_entries == len(self.building)
@@ -273,13 +277,18 @@ class DataPlane:
             self.reached(chunk)
 
     def take_delta(self, delta):
-        assert delta.from_serial == self.serial, f"delta from {delta.from_serial} at {self.serial}"
+        between = self.building is not None  # two chunks
+        serial, entries = (self.building_serial, self.building) if between else (self.serial, self.entries)
+        assert delta.from_serial == serial, f"delta from {delta.from_serial} at {serial}"
         for prefix, kind in self.columns(delta):
             if kind == 0:
-                self.entries.pop(prefix, None)
+                entries.pop(prefix, None)
             else:
-                self.entries[prefix] = kind
-        if not delta.partial:
+                entries[prefix] = kind
+        if between and not delta.partial:
+            self.n_between += 1
+            self.building_serial = delta.serial
+        elif not delta.partial:
             self.n_deltas += 1
             self.reached(delta)
 
