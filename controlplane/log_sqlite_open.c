@@ -295,7 +295,8 @@ static int load_state(struct bl_log *log, struct bl_error_detail *detail)
     return BL_OK;
 }
 
-/* SQLite answers with the mode it is in, and calls a refusal to change no error. */
+/* SQLite answers with the mode it is in, and calls a refusal to change no error. The change itself is committed behind
+ * that answer: its error comes with the next step. */
 static int enter_wal(sqlite3 *db, struct bl_error_detail *detail)
 {
     sqlite3_stmt *statement = NULL;
@@ -304,10 +305,12 @@ static int enter_wal(sqlite3 *db, struct bl_error_detail *detail)
 
     if (code == SQLITE_OK)
         code = sqlite3_step(statement);
-    if (code != SQLITE_ROW)
-        error = bl_log_sqlite_refuse(db, bl_log_sqlite_error(code), "journal_mode", detail);
-    else if (strcmp((const char *)sqlite3_column_text(statement, 0), "wal") != 0)
+    if (code == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(statement, 0), "wal") != 0)
         error = bl_error_set(detail, BL_EIO, "the journal mode is %s: expected wal", sqlite3_column_text(statement, 0));
+    if (code == SQLITE_ROW && error == BL_OK)
+        code = sqlite3_step(statement);
+    if (error == BL_OK && code != SQLITE_DONE)
+        error = bl_log_sqlite_refuse(db, bl_log_sqlite_error(code), "journal_mode", detail);
     (void)sqlite3_finalize(statement);
     return error;
 }

@@ -16,8 +16,8 @@ in doubt.
 
 The harness must find a planted bug too: with tests/e2e/skip_wal_sync.c every answer comes before its record is on disk.
 
-  --kills N   (default 20; 200 with BL_LONG=1)
-  --cuts N    (default 20)
+  --kills N   (default 20; 1000 with BL_LONG=1)
+  --cuts N    (default 20; 500 with BL_LONG=1)
   --plant     the planted bug alone: prints what it found, exit 1 when it found it (as any lost update would)
   --seed N    of the clients and of the moments (default: random, printed)
 Exit 0: held, and the planted bug was found; 1: not; 77: nothing could be run. Power cuts need root.
@@ -215,13 +215,7 @@ class Harness:
             if client.failure is not None:
                 self.wrong(client.failure)
                 client.failure = None
-        self.drop_channels()
-
-    def drop_channels(self):
-        for channel in self.plane.channels:
-            channel.close()
-        self.plane.channels.clear()
-        self.plane.asking = None
+        self.plane.drop_channels()
 
     def read_log(self):
         """The records of a copy: reading the files themselves would change what the program finds."""
@@ -384,11 +378,11 @@ def run_kills(n, seed):
 class Disk:
     """An ext4 of its own at FOLDER, whose power can be cut."""
 
-    def __init__(self, image, folder):
+    def __init__(self, image, folder, mib=192):
         self.image, self.folder = image, folder
         self.folder.mkdir()
         with open(image, "wb") as file:
-            file.truncate(192 << 20)
+            file.truncate(mib << 20)
         self.command("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(image))
         self.mount()
         self.folder.chmod(0o700)
@@ -526,8 +520,8 @@ def can_cut():
 def parse_options():
     long = os.environ.get("BL_LONG") == "1"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=200 if long else 20)
-    parser.add_argument("--cuts", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=1000 if long else 20)
+    parser.add_argument("--cuts", type=int, default=500 if long else 20)
     parser.add_argument("--plant", action="store_true")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     return parser.parse_args()

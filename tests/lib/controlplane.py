@@ -103,9 +103,15 @@ class ControlPlane:
         self.start()
         return self
 
-    def __exit__(self, kind, *_):
+    def drop_channels(self):
+        """The next stub is on a connection of its own."""
         for channel in self.channels:
             channel.close()
+        self.channels.clear()
+        self.asking = None
+
+    def __exit__(self, kind, *_):
+        self.drop_channels()
         if self.process is not None:
             self.process.kill()
             self.process.wait()
