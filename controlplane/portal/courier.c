@@ -162,6 +162,7 @@ static void *run(void *context)
 {
     struct bl_courier *courier = context;
     int64_t until_ms = 0;
+    int64_t purge_ms = 0;
 
     while (wait_for_work(courier, until_ms)) {
         int64_t now_ms = bl_clock_wall_ms();
@@ -172,7 +173,11 @@ static void *run(void *context)
             until_ms = 0;
             continue;
         }
-        bl_requests_purge(courier->requests, now_ms);
+        /* It reads the whole table: not once a mail. */
+        if (now_ms >= purge_ms) {
+            bl_requests_purge(courier->requests, now_ms);
+            purge_ms = now_ms + IDLE_MS;
+        }
         if (until_ms == 0 || until_ms > now_ms + IDLE_MS)
             until_ms = now_ms + IDLE_MS;
     }

@@ -155,6 +155,15 @@ static int start(struct program *program, struct bl_error_detail *detail)
     return error;
 }
 
+/* Until a signal ends it; the clock of what is to be done by the second. */
+static void serve(struct program *program, const sigset_t *signals)
+{
+    const struct timespec second = {.tv_sec = 1};
+
+    while (sigtimedwait(signals, NULL, &second) < 0)
+        bl_server_tend(program->server);
+}
+
 static void stop(struct program *program)
 {
     const char *listen = program->settings.portal.listen;
@@ -175,7 +184,6 @@ int main(int argc, char **argv)
     struct program *program = calloc(1, sizeof(*program));
     int error = program == NULL ? BL_ENOMEM : BL_OK;
     sigset_t signals;
-    int number;
 
     argp_err_exit_status = EXIT_USAGE;
     (void)argp_parse(&option_parser, argc, argv, 0, NULL, &options);
@@ -194,7 +202,7 @@ int main(int argc, char **argv)
     }
     if (!options.check) {
         bl_notice_write("ready: %s as %s", program->settings.portal.listen, program->settings.portal.base_url);
-        (void)sigwait(&signals, &number);
+        serve(program, &signals);
         stop(program);
     }
     free(program);

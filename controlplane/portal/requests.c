@@ -95,7 +95,9 @@ static bool execute(struct bl_requests *requests, const char *sql)
 /* Runs a statement that gives no row, and frees it. */
 static bool run(sqlite3_stmt *statement)
 {
-    return statement != NULL && sqlite3_step(statement) == SQLITE_DONE && sqlite3_finalize(statement) == SQLITE_OK;
+    bool done = statement != NULL && sqlite3_step(statement) == SQLITE_DONE;
+
+    return sqlite3_finalize(statement) == SQLITE_OK && done;
 }
 
 /* Ends the transaction: a failure leaves nothing of it. */
@@ -135,7 +137,9 @@ static enum bl_admission judge(struct bl_requests *requests, const char *mailbox
     int64_t n_network = count_since(requests, "SELECT count(*) FROM request WHERE created_ms > ?1 AND network = ?2",
                                     asker->network, hour_ms);
     int64_t n_all = count_since(requests, "SELECT count(*) FROM request WHERE created_ms > ?1", NULL, hour_ms);
-    int64_t n_mailbox = count_since(requests, "SELECT count(*) FROM request WHERE created_ms > ?1 AND mailbox = ?2",
+    int64_t n_mailbox = count_since(requests,
+                                    "SELECT count(*) FROM request JOIN mail ON mail.request = request.id WHERE"
+                                    " created_ms > ?1 AND mailbox = ?2 AND kind = 1 AND mail.state <> 5",
                                     mailbox, now_ms - DAY_MS);
 
     if (n_source < 0 || n_network < 0 || n_all < 0 || n_mailbox < 0)
@@ -147,13 +151,15 @@ static enum bl_admission judge(struct bl_requests *requests, const char *mailbox
     return n_mailbox >= settings->mails_per_address_day ? BL_ADMISSION_QUIET : BL_ADMISSION_ACCEPTED;
 }
 
-static bool queue_mail(struct bl_requests *requests, int64_t request, enum bl_mail_kind kind, int64_t due_ms)
+static bool put_mail(struct bl_requests *requests, int64_t request, enum bl_mail_kind kind, enum bl_mail_state state,
+                     int64_t due_ms)
 {
-    sqlite3_stmt *statement = prepare(requests, "INSERT INTO mail(request, kind, due_ms) VALUES(?, ?, ?)");
+    sqlite3_stmt *statement = prepare(requests, "INSERT INTO mail(request, kind, state, due_ms) VALUES(?, ?, ?, ?)");
 
     (void)sqlite3_bind_int64(statement, 1, request);
     (void)sqlite3_bind_int(statement, 2, kind);
-    (void)sqlite3_bind_int64(statement, 3, due_ms);
+    (void)sqlite3_bind_int(statement, 3, (int)state);
+    (void)sqlite3_bind_int64(statement, 4, due_ms);
     return run(statement);
 }
 
@@ -190,11 +196,12 @@ enum bl_admission bl_requests_admit(struct bl_requests *requests, struct bl_requ
     bl_claim_email_fold(request->email, mailbox);
     (void)pthread_mutex_lock(&requests->lock);
     admission = judge(requests, mailbox, asker, request->created_ms);
-    if (admission == BL_ADMISSION_ACCEPTED) {
+    if (admission == BL_ADMISSION_ACCEPTED || admission == BL_ADMISSION_QUIET) {
         bool well = execute(requests, "BEGIN IMMEDIATE");
 
         well = well && insert(requests, request, mailbox, asker, token_hash) &&
-               queue_mail(requests, request->id, BL_MAIL_LINK, due_ms);
+               put_mail(requests, request->id, BL_MAIL_LINK,
+                        admission == BL_ADMISSION_QUIET ? BL_MAIL_WITHHELD : BL_MAIL_QUEUED, due_ms);
         if (!end(requests, well))
             admission = BL_ADMISSION_FAILED;
     }
@@ -297,7 +304,7 @@ int bl_requests_finish(struct bl_requests *requests, int64_t id, const struct bl
     well = well && update_result(requests, id, result);
     changed = well && sqlite3_changes(requests->db) == 1;
     if (changed)
-        well = queue_mail(requests, id, BL_MAIL_RECEIPT, now_ms);
+        well = put_mail(requests, id, BL_MAIL_RECEIPT, BL_MAIL_QUEUED, now_ms);
     well = end(requests, well);
     (void)pthread_mutex_unlock(&requests->lock);
     if (!well)
@@ -361,6 +368,7 @@ void bl_requests_purge(struct bl_requests *requests, int64_t now_ms)
     (void)pthread_mutex_lock(&requests->lock);
     statement = prepare(requests, "DELETE FROM request WHERE expires_ms < ?");
     (void)sqlite3_bind_int64(statement, 1, now_ms - 7 * (int64_t)DAY_MS);
-    (void)run(statement);
+    if (!run(statement))
+        (void)say_failed(requests);
     (void)pthread_mutex_unlock(&requests->lock);
 }

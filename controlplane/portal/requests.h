@@ -2,7 +2,7 @@
  * The portal's memory, a SQLite file: who asked for what, what came of it, and which mails are still to go.
  *
  *   request: 0 waiting → 1 pressed → 2 done        mail: 0 queued → 1 handed → 2 sent
- *                                                              └→ 3 failed  └→ 4 unsure
+ *                                                  5 withheld   └→ 3 failed  └→ 4 unsure
  *
  * Everything is committed (WAL, synchronous=FULL) before the world sees it: a request with its mail in one transaction,
  * `pressed` before the control plane is asked, the result with its receipt in one transaction. So a kill at any step
@@ -11,7 +11,8 @@
  * sent again, and after that never: `unsure` is what a crash or a lost connection in those milliseconds leaves. A
  * request has at most one mail of each kind, by the schema.
  *
- * Limits are counts of this table's rows over the last hour or day: no counter can go wrong. Threads: any; one lock. */
+ * Limits are counts of rows over the last hour or day: no counter can go wrong. Of one mailbox only requests count whose
+ * mail was not withheld, or whoever keeps asking could keep its owner out for ever. Threads: any; one lock. */
 #ifndef BL_REQUESTS_H
 #define BL_REQUESTS_H
 
@@ -34,6 +35,7 @@ enum bl_mail_state {
     BL_MAIL_SENT = 2,
     BL_MAIL_FAILED = 3,
     BL_MAIL_UNSURE = 4,
+    BL_MAIL_WITHHELD = 5, /**< from the start: the mailbox had its mails for today */
 };
 enum bl_mail_kind { BL_MAIL_LINK = 1, BL_MAIL_RECEIPT = 2 };
 
@@ -64,7 +66,7 @@ struct bl_requests_asker {
 
 enum bl_admission {
     BL_ADMISSION_ACCEPTED,
-    BL_ADMISSION_QUIET,  /**< the mail address had its mails for today: none goes out, and the page is the same */
+    BL_ADMISSION_QUIET,  /**< stored and counted as any, its mail withheld: who asks can't tell, not by time either */
     BL_ADMISSION_SOURCE, /**< this source or network asks too often */
     BL_ADMISSION_ALL,    /**< everybody together does */
     BL_ADMISSION_FAILED,

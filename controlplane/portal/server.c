@@ -15,12 +15,21 @@
 
 #include "controlplane/listen.h"
 #include "controlplane/portal/form.h"
+#include "controlplane/portal/patience.h"
 
-enum { TIMEOUT_S = 10, THREADS = 4, CONNECTIONS_MAX = 4096, CONNECTION_BYTES = 32 << 10, FORWARDED_MAX = 1024 };
+enum {
+    TIMEOUT_S = 10,
+    PART_MS = 10000,
+    THREADS = 4,
+    CONNECTIONS_MAX = 4096,
+    CONNECTION_BYTES = 32 << 10,
+    FORWARDED_MAX = 1024
+};
 
 struct bl_server {
     struct MHD_Daemon *daemon;
     struct bl_site *site;
+    struct bl_patience *patience;
 };
 
 /* One request on its way in. */
@@ -116,6 +125,15 @@ static enum MHD_Result count_header(void *context, enum MHD_ValueKind kind, cons
     return MHD_YES;
 }
 
+/* A form of another site's that is sent here by its visitor's browser, which says so. There is no cookie for SameSite to
+ * keep from it: this, the form's token and the link's are what it would need. */
+static bool is_cross_site(struct MHD_Connection *connection)
+{
+    const char *site = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Sec-Fetch-Site");
+
+    return site != NULL && (strcmp(site, "cross-site") == 0 || strcmp(site, "same-site") == 0);
+}
+
 /* @return the status that refuses the request for its headers, or 0. */
 static unsigned judge(struct MHD_Connection *connection, const char *method, const struct intake *intake)
 {
@@ -138,7 +156,7 @@ static unsigned judge(struct MHD_Connection *connection, const char *method, con
         return MHD_HTTP_CONTENT_TOO_LARGE;
     if (post && (type == NULL || strncasecmp(type, form_type, sizeof(form_type) - 1) != 0))
         return MHD_HTTP_UNSUPPORTED_MEDIA_TYPE;
-    return 0;
+    return post && is_cross_site(connection) ? MHD_HTTP_FORBIDDEN : 0;
 }
 
 static void add_headers(struct MHD_Response *response, const struct bl_answer *answer)
@@ -163,6 +181,8 @@ static void add_headers(struct MHD_Response *response, const struct bl_answer *a
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type);
     if (answer->location[0] != '\0')
         (void)MHD_add_response_header(response, MHD_HTTP_HEADER_LOCATION, answer->location);
+    if (answer->status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD, POST");
 }
 
 /* Takes the answer's body. */
@@ -193,6 +213,13 @@ static enum MHD_Result refuse(struct bl_server *server, struct MHD_Connection *c
     return put_answer(connection, &answer, true);
 }
 
+static struct bl_patience_guest *guest_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info == NULL ? NULL : info->socket_context;
+}
+
 /* libmicrohttpd calls this with the headers, then for each part of the body, then to be answered. */
 static enum MHD_Result take(void *context, struct MHD_Connection *connection, const char *url, const char *method,
                             const char *version, const char *data, size_t *length, void **connection_context)
@@ -210,6 +237,7 @@ static enum MHD_Result take(void *context, struct MHD_Connection *connection, co
     if (!intake->judged) {
         intake->judged = true;
         intake->refusal = judge(connection, method, intake);
+        bl_patience_restart(server->patience, guest_of(connection));
         return intake->refusal == 0 ? MHD_YES : refuse(server, connection, intake->refusal);
     }
     if (*length > 0) {
@@ -220,6 +248,7 @@ static enum MHD_Result take(void *context, struct MHD_Connection *connection, co
         *length = 0;
         return MHD_YES;
     }
+    bl_patience_rest(server->patience, guest_of(connection));
     visit = (struct bl_visit){
         .post = strcmp(method, MHD_HTTP_METHOD_POST) == 0,
         .target = intake->target,
@@ -250,11 +279,27 @@ static void *begin(void *context, const char *target, struct MHD_Connection *con
 static void complete(void *context, struct MHD_Connection *connection, void **connection_context,
                      enum MHD_RequestTerminationCode code)
 {
-    (void)context;
-    (void)connection;
+    struct bl_server *server = context;
+
     (void)code;
+    bl_patience_restart(server->patience, guest_of(connection));
     free(*connection_context);
     *connection_context = NULL;
+}
+
+/* The library calls this before it closes the socket, too. */
+static void notice_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                              enum MHD_ConnectionNotificationCode code)
+{
+    struct bl_server *server = context;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+    if (code == MHD_CONNECTION_NOTIFY_STARTED && info != NULL) {
+        *socket_context = bl_patience_admit(server->patience, info->connect_fd);
+    } else if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        bl_patience_leave(server->patience, *socket_context);
+        *socket_context = NULL;
+    }
 }
 
 int bl_server_listen(const char *listen, struct bl_error_detail *detail)
@@ -271,13 +316,20 @@ int bl_server_create(struct bl_server **out, struct bl_site *site, int listening
     if (server == NULL)
         return BL_ENOMEM;
     server->site = site;
-    server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, take, server, MHD_OPTION_LISTEN_SOCKET, listening,
-        MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, begin, NULL,
-        MHD_OPTION_NOTIFY_COMPLETED, complete, NULL, MHD_OPTION_END);
+    server->patience = bl_patience_create(PART_MS);
+    if (server->patience == NULL) {
+        free(server);
+        return BL_ENOMEM;
+    }
+    server->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, take, server, MHD_OPTION_LISTEN_SOCKET,
+                         listening, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT,
+                         (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                         MHD_OPTION_URI_LOG_CALLBACK, begin, NULL, MHD_OPTION_NOTIFY_COMPLETED, complete, server,
+                         MHD_OPTION_NOTIFY_CONNECTION, notice_connection, server, MHD_OPTION_END);
     if (server->daemon == NULL) {
+        bl_patience_free(server->patience);
         free(server);
         return bl_error_set(detail, BL_EIO, "libmicrohttpd does not start: %s", strerror(errno));
     }
@@ -285,8 +337,14 @@ int bl_server_create(struct bl_server **out, struct bl_site *site, int listening
     return BL_OK;
 }
 
+void bl_server_tend(struct bl_server *server)
+{
+    (void)bl_patience_check(server->patience);
+}
+
 void bl_server_free(struct bl_server *server)
 {
     MHD_stop_daemon(server->daemon);
+    bl_patience_free(server->patience);
     free(server);
 }

@@ -39,7 +39,8 @@ static void put_page(struct turn *turn, unsigned status, const char *name)
     title = bl_page_render_text(&page, title_key);
     memcpy(values, turn->words.values, turn->words.n * sizeof(values[0]));
     values[page.n_values++] = (struct bl_page_value){"title", title};
-    values[page.n_values++] = (struct bl_page_value){"here", turn->path};
+    /* A path that is no page of ours would be somebody's link: //elsewhere/ is another host's. */
+    values[page.n_values++] = (struct bl_page_value){"here", strncmp(turn->path, "/c/", 3) == 0 ? turn->path : "/"};
     values[page.n_values++] = (struct bl_page_value){"language", bl_page_language_text(turn->language)};
     values[page.n_values++] = (struct bl_page_value){name, "1"};
     page.values = values;
@@ -131,12 +132,13 @@ static enum bl_admission admit(struct turn *turn, const char *email, const struc
     bl_secret_make_token(&site->secret, request.nonce, token);
     (void)bl_secret_hash_token(token, hash);
     admission = bl_requests_admit(site->requests, &request, &asker, hash, due_ms);
-    if (admission == BL_ADMISSION_ACCEPTED) {
+    if (admission == BL_ADMISSION_ACCEPTED || admission == BL_ADMISSION_QUIET) {
         char who[BL_CLAIM_EMAIL_MAX + 1];
 
         name_asker(site, email, who);
-        bl_notice_write("request %lld: %s for %s, from %s%s", (long long)request.id, request.address, who, turn->source,
-                        ticket ? ", with a ticket" : "");
+        bl_notice_write("request %lld: %s for %s, from %s%s%s", (long long)request.id, request.address, who,
+                        turn->source, ticket ? ", with a ticket" : "",
+                        admission == BL_ADMISSION_QUIET ? "; no mail, that mailbox had its mails for today" : "");
         bl_courier_wake(site->courier);
     }
     return admission;
