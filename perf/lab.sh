@@ -91,7 +91,7 @@ cleanup() {
 }
 
 prepare() {
-    packages_install build lab perf
+    packages_install build lab perf peers
     if [[ $BUILD == yes ]]; then build_preset release "$BL_BUILD"; fi
     lab_sweep
     trap cleanup EXIT
