@@ -25,7 +25,7 @@ BENCHES = [
     Bench("peer_postfix", "CPU time of a rejected dialogue: postscreen, smtpd and the data plane", 40, 180),
     Bench("peer_filters", "a listed packet dropped: nftables, ipset and XDP", 40, 300),
     Bench("peer_bridge", "allowed TCP through the appliance and through a kernel bridge", 45, 300),
-    Bench("bench_update", "updates: Redis, PostgreSQL and etcd on the same batches", 40, 240),
+    Bench("bench_update", "updates: Redis, PostgreSQL and etcd on the same batches", 60, 400, ["--ten-million"]),
     Bench("bench_live", "changes while workers look up", 10, 30),
     Bench("bench_list_state", "bytes a listing in the control plane", 15, 60),
     Bench("bench_table", "the prefix table against DPDK's own structures", 70, 1500, ["--rounds", "5"]),
@@ -83,6 +83,19 @@ def wire_bars():
     yield Bar("a drop, above receiving", "bench_wire", "*", "bounceline drop/testpmd rxonly", "difference", False, 25)
 
 
+def update_bars():
+    """Issue 5: batches of 1000, a delist until it is enforced, an import, a start."""
+    durable = "durable 1000 x *"
+    yield Bar("durable updates", "bench_update", durable, "bounceline", "rate", True, 1e6)
+    for peer, limit in (("redis", 3), ("postgres COPY", 1), ("postgres INSERT", 3), ("etcd", 3)):
+        yield Bar(f"durable updates against {peer}", "bench_update", durable, f"bounceline/{peer}", "ratio", True, limit)
+    yield Bar("a delist until four workers have it, 99 %", "bench_update", "delist at *", "bounceline", "p99", False, 3)
+    yield Bar("the same beside an import", "bench_update", "delist beside an import *", "bounceline", "p99", False, 20)
+    yield Bar("an import of 1 M until it is enforced", "bench_update", "import of 1000000", "bounceline",
+              "file to enforced", False, 4)
+    yield Bar("a start with 10 M entries", "bench_update", "start with 10 M entries", "bounceline", "ready", False, 8)
+
+
 BARS = [
     Bar("a complete reject dialogue", "bench_burst", "dialogue ipv4 1 M", "bounceline", "a packet", False, 1200),
     *wire_bars(),
@@ -95,6 +108,7 @@ BARS = [
     Bar("goodput under a flood of listed sources", "peer_bridge", "flood of listed sources",
         "bounceline/bounceline without flood", "ratio of goodput", True, 0.95),
     *table_bars(),
+    *update_bars(),
 ]
 
 
