@@ -147,6 +147,11 @@ void bl_call_finish(struct bl_call *call, grpc_status_code status, const char *t
     grpc_slice_unref(details);
 }
 
+void bl_call_drop(struct bl_call *call, grpc_status_code status, const char *text)
+{
+    (void)grpc_call_cancel_with_status(call->call, status, text, NULL);
+}
+
 void bl_call_refuse(struct bl_call *call, grpc_status_code status, const char *text)
 {
     grpc_slice details = grpc_slice_from_copied_string(text);

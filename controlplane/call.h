@@ -13,6 +13,7 @@
 #include <grpc/grpc.h>
 
 #include "controlplane/authorize.h"
+#include "controlplane/limits.h"
 #include "controlplane/publish.h"
 #include "controlplane/tls.h"
 #include "controlplane/writer.h"
@@ -49,9 +50,11 @@ struct bl_call {
     struct bl_call_tag sent;
     struct bl_call_tag answered;
     struct bl_call_tag closed;
-    bool counted; /**< among the calls in flight */
-    bool known;   /**< `method` is set */
-    int status;   /**< grpc_status_code, as it was answered */
+    bool counted;                    /**< among the calls in flight */
+    bool known;                      /**< `method` is set */
+    int status;                      /**< grpc_status_code, as it was answered */
+    uint32_t holder;                 /**< whose shares `held` are, as bl_actor.number: a reload may change the actor */
+    uint64_t held[BL_LIMITS_SHARES]; /**< given back when it is answered */
 
     enum bl_authorize_method method;
     int64_t arrived_ms;
@@ -92,6 +95,9 @@ void bl_call_send(struct bl_call *call, struct bl_codec_bytes *response);
 
 /** Ends a stream: BL_CALL_ANSWERED follows. */
 void bl_call_finish(struct bl_call *call, grpc_status_code status, const char *text);
+
+/** Ends a call whose client takes nothing: what is under way fails, and BL_CALL_CLOSED follows. */
+void bl_call_drop(struct bl_call *call, grpc_status_code status, const char *text);
 
 /** Answers with a status other than OK. */
 void bl_call_refuse(struct bl_call *call, grpc_status_code status, const char *text);

@@ -149,7 +149,7 @@ int bl_codec_client_decode_pushed(const uint8_t *data, size_t length, struct bl_
     /* Columns and texts are copied once; a decoded item takes about 120 bytes and a pointer beside its texts. */
     static const struct bl_wire_limits limits = {
         .message_bytes_max = BL_CODEC_CLIENT_REQUEST_MAX,
-        .memory_bytes_max = BL_CODEC_CLIENT_REQUEST_MAX + BL_CODEC_CLIENT_UPDATES_MAX * (size_t)512,
+        .memory_bytes_max = BL_CODEC_CLIENT_DECODED_MAX,
         .repeats_max = BL_CODEC_CLIENT_UPDATES_MAX,
     };
     static const struct bl_siphash_key no_key = {0, 0};

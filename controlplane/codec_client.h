@@ -2,7 +2,9 @@
  * The messages of ListControl in the control plane's own terms (ingest.c calls). See codec.h.
  *
  * Limits, held before anything is allocated: a request has at most BL_CODEC_CLIENT_REQUEST_MAX bytes, a batch at most
- * BL_CODEC_CLIENT_UPDATES_MAX items; bulks are bounded by the bytes. A refused request names its field. */
+ * BL_CODEC_CLIENT_UPDATES_MAX items; bulks are bounded by the bytes. So a request takes its bytes and at most
+ * BL_CODEC_CLIENT_DECODED_MAX decoded, whatever is in it (test_codec_client.c measures the worst). A refused request
+ * names its field. */
 #ifndef BL_CODEC_CLIENT_H
 #define BL_CODEC_CLIENT_H
 
@@ -17,6 +19,8 @@
 enum {
     BL_CODEC_CLIENT_REQUEST_MAX = 32 << 20,
     BL_CODEC_CLIENT_UPDATES_MAX = 10000,
+    /** 512 bytes an item beside the texts: protobuf-c's 136 and ours, rounded up. */
+    BL_CODEC_CLIENT_DECODED_MAX = BL_CODEC_CLIENT_REQUEST_MAX + BL_CODEC_CLIENT_UPDATES_MAX * 512,
     BL_CODEC_CLIENT_SESSION_MAX = 128,  /**< bytes of text */
     BL_CODEC_CLIENT_DEADLINE_MS = 5000, /**< where a batch says none */
     BL_CODEC_CLIENT_DEADLINE_MS_MAX = 600000,

@@ -26,8 +26,8 @@ enum {
     THREADS = 2,
     REQUESTED_CALLS = 32, /* asked for in advance, so that arrivals don't wait for one another */
     STREAMS_PER_CONNECTION = 256,
-    CONNECTION_IDLE_MS = 600000,
-    HANDSHAKE_MS = 5000, /* of TLS and HTTP/2 */
+    SIGN_OF_LIFE_MS = 20000, /* to answer a PING in */
+    HANDSHAKE_MS = 5000,     /* of TLS and HTTP/2 */
 };
 
 /* Created before and freed after everything that calls into it; what is not a lock or an atomic is written once, at the
@@ -42,6 +42,8 @@ struct bl_ingest {
     _Atomic unsigned n_calls;                                                    /* in flight; relaxed: a limit */
     atomic_bool stopping;                                                        /* relaxed: waits need not begin */
     _Atomic uint64_t n_ended[BL_AUTHORIZE_METHOD_COUNT + 1][BL_INGEST_STATUSES]; /* relaxed: counters */
+
+    struct bl_notice_limit refusals;
 
     pthread_mutex_t lock;   /* of the next */
     pthread_cond_t is_shut; /* or a stream's thread ended */
@@ -141,6 +143,55 @@ static void begin_reflection(struct bl_ingest *ingest, struct bl_call *call)
         bl_call_refuse_error(call, BL_ECLOSED, "the control plane stops");
 }
 
+/* One question and many answers: a thread of its own (stream.h). */
+static bool has_thread(enum bl_authorize_method method)
+{
+    switch (method) {
+    case BL_AUTHORIZE_WATCH:
+    case BL_AUTHORIZE_EXPORT:
+    case BL_AUTHORIZE_HISTORY:
+    case BL_AUTHORIZE_BACKUP:
+    case BL_AUTHORIZE_HEALTH_WATCH:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_stream(enum bl_authorize_method method)
+{
+    return method == BL_AUTHORIZE_PUSH || method == BL_AUTHORIZE_REFLECTION || has_thread(method);
+}
+
+/* So that no client has all there is. Administrators that are not among the actors have no limit. */
+static int take_share(struct bl_ingest *ingest, struct bl_call *call, struct bl_error_detail *detail)
+{
+    enum bl_limits_share share = is_stream(call->method) ? BL_LIMITS_STREAMS : BL_LIMITS_CALLS;
+    int error = bl_limits_hold(ingest->parts.limits, &call->job.actor, share, 1, detail);
+
+    call->holder = call->job.actor.number;
+    call->held[share] = error == BL_OK;
+    return error;
+}
+
+static void give_back_shares(struct bl_ingest *ingest, struct bl_call *call)
+{
+    for (int share = 0; share < BL_LIMITS_SHARES; share++)
+        bl_limits_give_back(ingest->parts.limits, call->holder, share, call->held[share]);
+}
+
+static void tell_refused(struct bl_ingest *ingest, const char *text)
+{
+    unsigned n;
+
+    if (!bl_notice_may(&ingest->refusals, bl_clock_monotonic_ms(), &n))
+        return;
+    if (n == 1)
+        bl_notice_write("refused: %s", text);
+    else
+        bl_notice_write("refused: %u calls, the last: %s", n, text);
+}
+
 /* Refusals come in the order of what they cost: load, user, method, role; the message is not even asked for before. */
 static void handle_arrival(struct bl_ingest *ingest, struct bl_call *call)
 {
@@ -162,8 +213,11 @@ static void handle_arrival(struct bl_ingest *ingest, struct bl_call *call)
     }
     if (error == BL_OK)
         error = bl_authorize_check(&call->job.actor, call->method, &detail);
+    if (error != BL_OK)
+        tell_refused(ingest, detail.text);
+    else
+        error = take_share(ingest, call, &detail);
     if (error != BL_OK) {
-        bl_notice_write("refused: %s", detail.text);
         bl_call_refuse_error(call, error, detail.text);
         return;
     }
@@ -189,8 +243,11 @@ static void stream_ended(void *owner)
 static int begin_stream(struct bl_ingest *ingest, struct bl_call *call, const uint8_t *data, size_t length,
                         struct bl_error_detail *detail)
 {
-    struct bl_stream_work work = {
-        .context = ingest->parts.store, .admit = admit, .ended = stream_ended, .owner = ingest};
+    struct bl_stream_work work = {.context = ingest->parts.store,
+                                  .idle_ms = (int64_t)ingest->parts.store->settings->idle_s * 1000,
+                                  .admit = admit,
+                                  .ended = stream_ended,
+                                  .owner = ingest};
     bool full;
     int error;
 
@@ -232,16 +289,9 @@ static int begin_stream(struct bl_ingest *ingest, struct bl_call *call, const ui
 static int handle_method(struct bl_ingest *ingest, struct bl_call *call, const uint8_t *data, size_t length,
                          struct bl_error_detail *detail)
 {
-    switch (call->method) {
-    case BL_AUTHORIZE_WATCH:
-    case BL_AUTHORIZE_EXPORT:
-    case BL_AUTHORIZE_HISTORY:
-    case BL_AUTHORIZE_BACKUP:
-    case BL_AUTHORIZE_HEALTH_WATCH:
+    if (has_thread(call->method))
         return begin_stream(ingest, call, data, length, detail);
-    default:
-        return bl_methods_handle(call, data, length, detail);
-    }
+    return bl_methods_handle(call, data, length, detail);
 }
 
 static void handle_message(struct bl_ingest *ingest, struct bl_call *call)
@@ -322,6 +372,7 @@ static void handle_event(struct bl_ingest *ingest, const struct bl_call_tag *tag
     case BL_CALL_ANSWERED:
         close_call(ingest, call);
         count_ended(ingest, call);
+        give_back_shares(ingest, call);
         if (call->counted)
             (void)atomic_fetch_sub_explicit(&ingest->n_calls, 1, memory_order_relaxed);
         break;
@@ -369,12 +420,14 @@ static grpc_arg integer_argument(const char *key, int value)
 
 /* Flow control and limits of the core. What it refuses by itself (messages too long, compression, headers over 8 KiB)
  * never gets to our code. */
-static grpc_server *create_server(void)
+static grpc_server *create_server(int idle_ms)
 {
     grpc_arg arguments[] = {
         integer_argument(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, BL_CODEC_CLIENT_REQUEST_MAX),
         integer_argument(GRPC_ARG_MAX_CONCURRENT_STREAMS, STREAMS_PER_CONNECTION),
-        integer_argument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, CONNECTION_IDLE_MS),
+        integer_argument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, idle_ms),
+        integer_argument(GRPC_ARG_KEEPALIVE_TIME_MS, idle_ms),
+        integer_argument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, SIGN_OF_LIFE_MS),
         integer_argument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
         integer_argument(GRPC_ARG_ALLOW_REUSEPORT, 0), /* another program on our port would get some of our clients */
         /* A compressed message could unpack to a thousand times its bytes before its length is looked at. */
@@ -415,7 +468,7 @@ int bl_ingest_create(struct bl_ingest **out, const struct bl_ingest_parts *parts
     gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
     grpc_init();
     ingest->queue = grpc_completion_queue_create_for_next(NULL);
-    ingest->server = create_server();
+    ingest->server = create_server((int)parts->store->settings->idle_s * 1000);
     ingest->credentials = grpc_insecure_server_credentials_create();
     grpc_server_register_completion_queue(ingest->server, ingest->queue, NULL);
     if (parts->tls != NULL) {

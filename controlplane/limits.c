@@ -17,10 +17,13 @@ static const struct {
     const char *text;
 } kinds[WINDOWS] = {{1000, "a second"}, {60000, "a minute"}, {86400000, "a day"}};
 
+static const char *const share_texts[BL_LIMITS_SHARES] = {"calls", "streams", "bytes of batches in flight"};
+
 struct bl_limits {
     pthread_mutex_t lock; /* of the rest */
     struct bl_settings_actor actors[BL_SETTINGS_ACTORS_MAX];
     struct window windows[BL_SETTINGS_ACTORS_MAX][WINDOWS];
+    uint64_t held[BL_SETTINGS_ACTORS_MAX][BL_LIMITS_SHARES];
     uint64_t n_refused[BL_SETTINGS_ACTORS_MAX];
 };
 
@@ -100,6 +103,44 @@ int bl_limits_take(struct bl_limits *limits, const struct bl_actor *actor, uint6
                             actor->name, (unsigned long long)n, limit, kinds[full].text);
     return bl_error_set(detail, BL_EFULL, "actor %s: more than %u updates %s, try again in %lld s", actor->name, limit,
                         kinds[full].text, (long long)(left_ms + 999) / 1000);
+}
+
+static uint64_t share_of(const struct bl_settings_actor *actor, enum bl_limits_share share)
+{
+    const uint64_t all[BL_LIMITS_SHARES] = {actor->calls_max, actor->streams_max, (uint64_t)actor->in_flight_mb << 20};
+
+    return all[share];
+}
+
+int bl_limits_hold(struct bl_limits *limits, const struct bl_actor *actor, enum bl_limits_share share, uint64_t n,
+                   struct bl_error_detail *detail)
+{
+    uint64_t *held;
+    uint64_t limit;
+    bool full;
+
+    if (actor->number == 0 || actor->number > BL_SETTINGS_ACTORS_MAX)
+        return BL_OK;
+    held = &limits->held[actor->number - 1][share];
+    (void)pthread_mutex_lock(&limits->lock);
+    limit = share_of(&limits->actors[actor->number - 1], share);
+    full = limit != 0 && (n > limit || *held > limit - n);
+    if (!full)
+        *held += n;
+    (void)pthread_mutex_unlock(&limits->lock);
+    if (!full)
+        return BL_OK;
+    return bl_error_set(detail, BL_EFULL, "actor %s: more than %llu %s at a time, try again", actor->name,
+                        (unsigned long long)limit, share_texts[share]);
+}
+
+void bl_limits_give_back(struct bl_limits *limits, uint32_t number, enum bl_limits_share share, uint64_t n)
+{
+    if (number == 0 || number > BL_SETTINGS_ACTORS_MAX)
+        return;
+    (void)pthread_mutex_lock(&limits->lock);
+    limits->held[number - 1][share] -= n;
+    (void)pthread_mutex_unlock(&limits->lock);
 }
 
 uint64_t bl_limits_refused(struct bl_limits *limits, uint32_t number)

@@ -106,7 +106,7 @@ struct program {
     uint32_t n_listening;                       /* of sockets */
     int sync_listening;
     int signals;
-    int64_t refusal_ms; /* when a refused connection was told of last */
+    struct bl_notice_limit refusals;
 };
 
 /* Makes what is missing for @user while it may, then becomes it. */
@@ -267,6 +267,7 @@ static void accept_client(struct program *program, uint32_t socket)
     uint32_t groups[GROUPS_MAX];
     int descriptor = bl_listen_accept(program->listening[socket], &peer.uid);
     bool accepted = descriptor >= 0;
+    unsigned n;
 
     if (accepted) {
         peer.actor =
@@ -279,9 +280,8 @@ static void accept_client(struct program *program, uint32_t socket)
     }
     if (!accepted && descriptor == BL_EAGAIN)
         return;
-    if (now_ms - program->refusal_ms >= 1000)
-        bl_notice_write("a connection of uid %u is refused: too many", peer.uid);
-    program->refusal_ms = now_ms;
+    if (bl_notice_may(&program->refusals, now_ms, &n))
+        bl_notice_write("connections refused, there are too many: %u, the last of uid %u", n, peer.uid);
     /* Without descriptors the listening socket stays readable: don't spin on it. */
     if (!accepted)
         (void)poll(NULL, 0, 50);

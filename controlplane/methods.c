@@ -95,8 +95,12 @@ static int handle_apply(struct bl_call *call, const uint8_t *data, size_t length
     int error = bl_codec_client_decode_batch(data, length, &call->job.request, detail);
 
     if (error == BL_OK)
+        error = bl_limits_hold(parts->limits, &call->job.actor, BL_LIMITS_BYTES, length, detail);
+    if (error == BL_OK) {
+        call->held[BL_LIMITS_BYTES] = length;
         error = bl_limits_take(parts->limits, &call->job.actor, bl_batch_n_items(&call->job.request.batch),
                                call->arrived_ms, detail);
+    }
     if (error != BL_OK)
         return error;
     call->job.request_bytes = length + sizeof(*call);

@@ -7,7 +7,21 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum { LEAST_MS = 1000 };
 enum { TEXT_MAX = 800, LINE_MAX_BYTES = 64 + 4 * TEXT_MAX };
+
+bool bl_notice_may(struct bl_notice_limit *limit, int64_t now_ms, unsigned *n)
+{
+    int64_t told_ms = atomic_load_explicit(&limit->told_ms, memory_order_relaxed);
+
+    (void)atomic_fetch_add_explicit(&limit->n_untold, 1, memory_order_relaxed);
+    if ((told_ms != 0 && now_ms - told_ms < LEAST_MS) ||
+        !atomic_compare_exchange_strong_explicit(&limit->told_ms, &told_ms, now_ms, memory_order_relaxed,
+                                                 memory_order_relaxed))
+        return false;
+    *n = atomic_exchange_explicit(&limit->n_untold, 0, memory_order_relaxed);
+    return true;
+}
 
 void bl_notice_write(const char *format, ...)
 {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* Below the range lie all other descriptors of the program: the log, data planes, epoll, what is being accepted. */
@@ -74,6 +75,15 @@ void bl_peers_free(struct bl_peers *peers)
     free(peers);
 }
 
+/* TCP connections, which the core accepts by itself, take the numbers of closed ones. */
+static bool is_unix(int descriptor)
+{
+    int domain = 0;
+    socklen_t length = sizeof(domain);
+
+    return getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX;
+}
+
 /* Looks which of the open ones the core has closed since, and counts the rest. @return those of @uid. */
 static int count_open(struct bl_peers *peers, uint32_t uid)
 {
@@ -83,7 +93,7 @@ static int count_open(struct bl_peers *peers, uint32_t uid)
     for (int i = 0; i < peers->n; i++) {
         struct slot *slot = &peers->slots[i];
 
-        if (slot->open && fcntl(peers->first + i, F_GETFD) < 0)
+        if (slot->open && !is_unix(peers->first + i))
             slot->open = false;
         peers->n_open += slot->open;
         n_of_user += slot->open && (uint32_t)atomic_load_explicit(&slot->peer, memory_order_relaxed) == uid;

@@ -16,6 +16,7 @@ struct item {
     bool queued;   /* counted in its lane of the writer */
     bool waits;    /* for data planes */
     bool answered; /* response is there */
+    uint64_t held; /* bytes of the actor's share */
     struct bl_codec_bytes response;
     struct item *next;
 };
@@ -50,6 +51,7 @@ static struct item *item_of_job(struct bl_writer_job *job)
 
 static void free_item(struct item *item)
 {
+    bl_limits_give_back(item->push->parts.limits, item->job.actor.number, BL_LIMITS_BYTES, item->held);
     bl_codec_client_request_fini(&item->job.request);
     bl_codec_bytes_fini(&item->job.answer);
     bl_codec_bytes_fini(&item->response);
@@ -302,6 +304,9 @@ static int take_message(struct bl_push *push, const grpc_slice *message, struct 
     item->push = push;
     item->arrived_ms = bl_clock_monotonic_ms();
     item->job.actor = push->call->job.actor;
+    if (item->job.error == BL_OK)
+        item->job.error = bl_limits_hold(push->parts.limits, &item->job.actor, BL_LIMITS_BYTES, length, detail);
+    item->held = item->job.error == BL_OK ? length : 0;
     if (item->job.error == BL_OK)
         item->job.error = bl_limits_take(push->parts.limits, &item->job.actor,
                                          bl_batch_n_items(&item->job.request.batch), item->arrived_ms, detail);

@@ -1,9 +1,11 @@
 /* A thread that serves one call with many answers; see stream.h. */
 #include "controlplane/stream.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "controlplane/call.h"
 #include "controlplane/clock.h"
@@ -62,13 +64,30 @@ int bl_stream_check(struct bl_stream *stream)
     return closed || admit_again(stream) != BL_OK ? BL_ECLOSED : BL_OK;
 }
 
+/* Until the client took what was sent before, or there is none any more. Who takes nothing for long is dropped: the core
+ * then says so, as of any client that went. Under the lock. */
+static void wait_for_room(struct bl_stream *stream)
+{
+    int64_t until_ms = bl_clock_monotonic_ms() + stream->work.idle_ms;
+    const struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    bool dropped = false;
+
+    while (stream->sending && !stream->cancelled && !stream->stopped) {
+        if (dropped)
+            (void)pthread_cond_wait(&stream->changed, &stream->lock);
+        else if (pthread_cond_timedwait(&stream->changed, &stream->lock, &until) == ETIMEDOUT) {
+            dropped = true;
+            bl_call_drop(stream->call, GRPC_STATUS_RESOURCE_EXHAUSTED, "nothing was read for controlplane.idle_s");
+        }
+    }
+}
+
 int bl_stream_send(struct bl_stream *stream, struct bl_codec_bytes *message)
 {
     int error = BL_OK;
 
     (void)pthread_mutex_lock(&stream->lock);
-    while (stream->sending && !stream->cancelled && !stream->stopped)
-        (void)pthread_cond_wait(&stream->changed, &stream->lock);
+    wait_for_room(stream);
     if (stream->cancelled || stream->stopped) {
         bl_codec_bytes_fini(message);
         error = BL_ECLOSED;
@@ -103,8 +122,7 @@ static void finish(struct bl_stream *stream, int error, const char *text)
     bool stopped;
 
     (void)pthread_mutex_lock(&stream->lock);
-    while (stream->sending && !stream->cancelled && !stream->stopped)
-        (void)pthread_cond_wait(&stream->changed, &stream->lock);
+    wait_for_room(stream);
     stopped = stream->stopped;
     (void)pthread_mutex_unlock(&stream->lock);
     if (stream->detail.text[0] != '\0')
@@ -132,6 +150,7 @@ static void *run(void *context)
 int bl_stream_create(struct bl_call *call, const struct bl_stream_work *work, const uint8_t *request, size_t length)
 {
     struct bl_stream *stream = calloc(1, sizeof(*stream) + length + 1);
+    pthread_condattr_t clock;
     pthread_attr_t attributes;
     pthread_t thread;
     int failed;
@@ -145,7 +164,10 @@ int bl_stream_create(struct bl_call *call, const struct bl_stream_work *work, co
     if (length != 0)
         memcpy(stream->request, request, length);
     (void)pthread_mutex_init(&stream->lock, NULL);
-    (void)pthread_cond_init(&stream->changed, NULL);
+    (void)pthread_condattr_init(&clock);
+    (void)pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&stream->changed, &clock);
+    (void)pthread_condattr_destroy(&clock);
     call->stream = stream;
     bl_call_hold(call);
     bl_call_start(call);

@@ -24,6 +24,7 @@ struct bl_stream_work {
     int (*run)(struct bl_stream *stream, void *context, const uint8_t *request, size_t length,
                struct bl_error_detail *detail);
     void *context;
+    int64_t idle_ms; /**< a client that takes nothing for so long is dropped: RESOURCE_EXHAUSTED */
     /** May the caller still do this? Asked for each BL_STREAM_ADMIT_MS. */
     int (*admit)(struct bl_call *call, struct bl_error_detail *detail);
     /** The thread is about to end and touches nothing of the call or the stream any more. */

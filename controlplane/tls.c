@@ -2,7 +2,6 @@
 #include "controlplane/tls.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -115,22 +114,16 @@ int bl_tls_reload(struct bl_tls *tls, const struct bl_settings_controlplane *set
  * how many there were. */
 static void tell(gpr_log_func_args *arguments)
 {
-    static _Atomic int64_t told_ms = -1000;
-    static _Atomic unsigned n_untold;
+    static struct bl_notice_limit limit;
     const char *cause = strstr(arguments->message, "error:");
-    int64_t now_ms = bl_clock_monotonic_ms();
-    int64_t last_ms = atomic_load(&told_ms);
+    unsigned n;
 
-    if (arguments->severity < GPR_LOG_SEVERITY_ERROR)
-        return;
-    atomic_fetch_add(&n_untold, 1);
-    if (now_ms - last_ms < 1000 || !atomic_compare_exchange_strong(&told_ms, &last_ms, now_ms))
+    if (arguments->severity < GPR_LOG_SEVERITY_ERROR || !bl_notice_may(&limit, bl_clock_monotonic_ms(), &n))
         return;
     if (strstr(arguments->message, "andshake") != NULL)
-        bl_notice_write("TLS handshakes failed: %u, the last: %.200s", atomic_exchange(&n_untold, 0),
-                        cause != NULL ? cause : arguments->message);
+        bl_notice_write("TLS handshakes failed: %u, the last: %.200s", n, cause != NULL ? cause : arguments->message);
     else
-        bl_notice_write("gRPC: %u messages, the last: %.200s", atomic_exchange(&n_untold, 0), arguments->message);
+        bl_notice_write("gRPC: %u messages, the last: %.200s", n, arguments->message);
 }
 
 int bl_tls_create(struct bl_tls **out, const struct bl_settings_controlplane *settings, struct bl_limits *limits,

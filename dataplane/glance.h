@@ -81,16 +81,16 @@ static inline enum bl_family bl_glance_family(const uint8_t *frame, size_t lengt
         header_bytes = (size_t)(frame[BL_GLANCE_TCP_IPV4 + 12] >> 4) * 4;
         tcp_bytes = (size_t)bl_glance_load16(frame + BL_GLANCE_IP + 2) - (BL_GLANCE_TCP_IPV4 - BL_GLANCE_IP);
         /* A total length below 20 has wrapped round, and is above any frame's. */
-        return (header_bytes >= BL_GLANCE_TCP_BYTES) & (header_bytes <= tcp_bytes) &
-                       (tcp_bytes <= length - BL_GLANCE_TCP_IPV4)
+        return ((header_bytes >= BL_GLANCE_TCP_BYTES) & (header_bytes <= tcp_bytes) &
+                (tcp_bytes <= length - BL_GLANCE_TCP_IPV4))
                    ? BL_FAMILY_IPV4
                    : BL_FAMILY_NONE;
     }
     if (bl_glance_matches(words, mask6, wanted6) && length >= BL_GLANCE_TCP_IPV6 + BL_GLANCE_TCP_BYTES) {
         header_bytes = (size_t)(frame[BL_GLANCE_TCP_IPV6 + 12] >> 4) * 4;
         tcp_bytes = bl_glance_load16(frame + BL_GLANCE_IP + 4);
-        return (header_bytes >= BL_GLANCE_TCP_BYTES) & (header_bytes <= tcp_bytes) &
-                       (tcp_bytes <= length - BL_GLANCE_TCP_IPV6)
+        return ((header_bytes >= BL_GLANCE_TCP_BYTES) & (header_bytes <= tcp_bytes) &
+                (tcp_bytes <= length - BL_GLANCE_TCP_IPV6))
                    ? BL_FAMILY_IPV6
                    : BL_FAMILY_NONE;
     }

@@ -377,6 +377,9 @@ static const struct bl_config_key actor_keys[] = {
     {"updates_per_s", BL_CONFIG_INTEGER, PLACE_A(updates_per_s), .initial = "0", .max = 1000000000},
     {"updates_per_minute", BL_CONFIG_INTEGER, PLACE_A(updates_per_minute), .initial = "0", .max = 1000000000},
     {"updates_per_day", BL_CONFIG_INTEGER, PLACE_A(updates_per_day), .initial = "0", .max = 1000000000},
+    {"calls_max", BL_CONFIG_INTEGER, PLACE_A(calls_max), .initial = "128", .max = 512},
+    {"streams_max", BL_CONFIG_INTEGER, PLACE_A(streams_max), .initial = "16", .max = 512},
+    {"in_flight_mb", BL_CONFIG_INTEGER, PLACE_A(in_flight_mb), .initial = "64", .max = 128},
 };
 
 static const struct bl_config_key socket_keys[] = {
@@ -549,6 +552,7 @@ static const struct bl_config_key controlplane_keys[] = {
      .max = 1000000000},
     {"log_kept_days", BL_CONFIG_DURATION, PLACE_C(log_kept_days), .initial = "366", .min = 0, .max = 36500,
      .unit = BL_CONFIG_UNIT_DAYS},
+    {"idle_s", BL_CONFIG_INTEGER, PLACE_C(idle_s), .initial = "600", .min = 1, .max = 86400},
     {"commit_batches_max", BL_CONFIG_INTEGER, PLACE_C(commit_batches_max), .initial = "256", .min = 1, .max = 4096},
     {"rejects_kept", BL_CONFIG_INTEGER, PLACE_C(rejects_kept), .initial = "16384", .min = 16, .max = 1048576},
     {"rejects_file", BL_CONFIG_TEXT, PLACE_C(rejects_file), .check = check_optional_path},

@@ -105,6 +105,9 @@ struct bl_settings_actor {
     uint32_t updates_per_s;
     uint32_t updates_per_minute;
     uint32_t updates_per_day;
+    uint32_t calls_max;    /**< at a time, those with streams apart */
+    uint32_t streams_max;  /**< at a time */
+    uint32_t in_flight_mb; /**< of batches that are not answered yet */
 };
 
 /** A further Unix socket of ListControl. */
@@ -149,6 +152,7 @@ struct bl_settings_controlplane {
     uint32_t retry_window;                   /**< answers kept for retries */
     uint32_t snapshot_records;               /**< a snapshot after this many records */
     uint32_t log_kept_days;                  /**< records older than that are deleted; 0: none is */
+    uint32_t idle_s;                         /**< a client that does nothing for so long is dropped */
     uint32_t commit_batches_max;             /**< batches in one commit */
     uint32_t rejects_kept;                   /**< in memory */
     char rejects_file[BL_SETTINGS_TEXT_MAX]; /**< JSON lines; empty: none */

@@ -1,5 +1,7 @@
 /* Requests of clients as bytes, and the answers as bytes: what is taken, what is refused, and that it names the field. */
 #include <check.h>
+#include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "controlplane/codec_client.h"
@@ -248,6 +250,84 @@ START_TEST(a_lookup_names_its_layers)
 }
 END_TEST
 
+/* glibc's own count: nothing else runs here. AddressSanitizer's heap has none. */
+static size_t bytes_in_use(void)
+{
+    const struct mallinfo2 heap = mallinfo2();
+
+    return heap.uordblks + heap.hblkhd;
+}
+
+/* @return what the decoded request holds, beside its message. */
+static size_t measure(const char *name, const uint8_t *data, size_t length)
+{
+    struct bl_codec_request request;
+    struct bl_error_detail detail = {""};
+    size_t before = bytes_in_use();
+    size_t held;
+
+    ck_assert_msg(bl_codec_client_decode_batch(data, length, &request, &detail) == BL_OK, "%s: %s", name, detail.text);
+    held = bytes_in_use() - before;
+    bl_codec_client_request_fini(&request);
+    printf("%s: %zu bytes, decoded to %zu, times %.2f\n", name, length, held, (double)held / (double)length);
+#ifndef __SANITIZE_ADDRESS__
+    ck_assert_uint_gt(held, 0);
+    ck_assert_uint_le(bytes_in_use(), before + 4096);
+#endif
+    ck_assert_uint_le(held, BL_CODEC_CLIENT_DECODED_MAX);
+    return held;
+}
+
+static size_t put_items(uint8_t *out, const struct wire *update)
+{
+    size_t n = 0;
+
+    for (int i = 0; i < BL_CODEC_CLIENT_UPDATES_MAX; i++) {
+        struct wire nested = {.n = 0};
+
+        wire_nested(&nested, 3, update);
+        memcpy(out + n, nested.data, nested.n);
+        n += nested.n;
+    }
+    return n;
+}
+
+/* The frames that are worst by their kind: items of nothing, honest items, items of long texts, one column of all the
+ * bytes that a request may have. */
+START_TEST(memory_of_one_request_is_bounded)
+{
+    uint8_t *data = calloc(1, BL_CODEC_CLIENT_REQUEST_MAX);
+    struct wire update = {.n = 0};
+    struct wire bulk = {.n = 0};
+    static char text[2900];
+    size_t column = (BL_CODEC_CLIENT_REQUEST_MAX - 32) / 4 * 4;
+    size_t length;
+
+    ck_assert_ptr_nonnull(data);
+    (void)measure("10,000 empty items", data, put_items(data, &update));
+    update = one_update("192.0.2.1", 1);
+    (void)measure("10,000 addresses item-wise", data, put_items(data, &update));
+    memset(text, 'x', sizeof(text) - 1);
+    wire_text(&update, 5, text);
+    length = put_items(data, &update);
+    ck_assert_uint_le(length, BL_CODEC_CLIENT_REQUEST_MAX);
+    (void)measure("10,000 items with 2.9 kB of text each", data, length);
+    /* Field 4, a BulkUpdate, with its kind and field 9, the addresses, of zeros. */
+    wire_number(&bulk, 1, 1);
+    wire_varint(&bulk, 9 << 3 | 2);
+    wire_varint(&bulk, column);
+    memset(data, 0, BL_CODEC_CLIENT_REQUEST_MAX);
+    update.n = 0;
+    wire_varint(&update, 4 << 3 | 2);
+    wire_varint(&update, bulk.n + column);
+    memcpy(data, update.data, update.n);
+    memcpy(data + update.n, bulk.data, bulk.n);
+    length = update.n + bulk.n + column;
+    ck_assert_uint_lt(measure("one column", data, length), 2 * length);
+    free(data);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("codec_client");
@@ -260,6 +340,7 @@ int main(void)
     tcase_add_test(tcase, malformed_batches_name_their_field);
     tcase_add_test(tcase, bulk_columns_must_agree);
     tcase_add_test(tcase, a_batch_of_too_many_updates_is_refused);
+    tcase_add_test(tcase, memory_of_one_request_is_bounded);
     tcase_add_test(tcase, a_result_is_the_answer_and_what_was_reached);
     tcase_add_test(tcase, a_lookup_names_its_layers);
     suite_add_tcase(suite, tcase);

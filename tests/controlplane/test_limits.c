@@ -19,6 +19,8 @@ static void setup(void)
     settings.actors[0].updates_per_s = 3;
     settings.actors[0].updates_per_minute = 5;
     settings.actors[0].updates_per_day = 8;
+    settings.actors[0].calls_max = 3;
+    settings.actors[0].in_flight_mb = 1;
     ck_assert_int_eq(bl_limits_create(&limits, &settings), BL_OK);
 }
 
@@ -46,6 +48,38 @@ START_TEST(each_window_counts)
     ck_assert_str_eq(detail.text, "actor portal: more than 8 updates a day, try again in 86201 s");
     ck_assert_int_eq(take(&portal, 1, 86400100), BL_OK);
     ck_assert_uint_eq(bl_limits_refused(limits, 1), 3);
+}
+END_TEST
+
+static int hold(const struct bl_actor *actor, enum bl_limits_share share, uint64_t n)
+{
+    return bl_limits_hold(limits, actor, share, n, &detail);
+}
+
+START_TEST(shares_are_held_and_given_back)
+{
+    ck_assert_int_eq(hold(&portal, BL_LIMITS_CALLS, 2), BL_OK);
+    ck_assert_int_eq(hold(&portal, BL_LIMITS_CALLS, 2), BL_EFULL);
+    ck_assert_str_eq(detail.text, "actor portal: more than 3 calls at a time, try again");
+    ck_assert_int_eq(hold(&portal, BL_LIMITS_CALLS, UINT64_MAX), BL_EFULL);
+    ck_assert_int_eq(hold(&portal, BL_LIMITS_CALLS, 1), BL_OK);
+    ck_assert_int_eq(hold(&portal, BL_LIMITS_CALLS, 1), BL_EFULL);
+    bl_limits_give_back(limits, 1, BL_LIMITS_CALLS, 1);
+    ck_assert_int_eq(hold(&portal, BL_LIMITS_CALLS, 1), BL_OK);
+    ck_assert_int_eq(hold(&portal, BL_LIMITS_BYTES, 1 << 20), BL_OK);
+    ck_assert_int_eq(hold(&portal, BL_LIMITS_BYTES, 1), BL_EFULL);
+    ck_assert_str_eq(detail.text, "actor portal: more than 1048576 bytes of batches in flight at a time, try again");
+    /* 0 is no limit, and one that is not among the actors has none. */
+    ck_assert_int_eq(hold(&portal, BL_LIMITS_STREAMS, 100000), BL_OK);
+    ck_assert_int_eq(hold(&nobody, BL_LIMITS_CALLS, 100000), BL_OK);
+    bl_limits_give_back(limits, 0, BL_LIMITS_CALLS, 100000);
+    /* A limit that falls below what is held takes nothing away. */
+    settings.actors[0].calls_max = 1;
+    bl_limits_change(limits, 1, &settings.actors[0]);
+    bl_limits_give_back(limits, 1, BL_LIMITS_CALLS, 2);
+    ck_assert_int_eq(hold(&portal, BL_LIMITS_CALLS, 1), BL_EFULL);
+    bl_limits_give_back(limits, 1, BL_LIMITS_CALLS, 1);
+    ck_assert_int_eq(hold(&portal, BL_LIMITS_CALLS, 1), BL_OK);
 }
 END_TEST
 
@@ -78,6 +112,7 @@ int main(void)
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, each_window_counts);
+    tcase_add_test(tcase, shares_are_held_and_given_back);
     tcase_add_test(tcase, a_refused_batch_takes_nothing);
     tcase_add_test(tcase, others_are_not_touched);
     suite_add_tcase(suite, tcase);

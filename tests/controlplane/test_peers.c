@@ -127,6 +127,25 @@ START_TEST(what_is_no_peer_is_nobody)
 }
 END_TEST
 
+START_TEST(a_number_that_tcp_took_is_not_its_users_any_more)
+{
+    int admitted[BL_PEERS_OPEN_USER_MAX];
+    int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int more;
+
+    for (int i = 0; i < BL_PEERS_OPEN_USER_MAX; i++)
+        admitted[i] = bl_peers_admit(peers, one_socket(), &(struct bl_peer){1000}, 0);
+    ck_assert_int_eq(bl_peers_admit(peers, one_socket(), &(struct bl_peer){1000}, 0), BL_EFULL);
+    ck_assert_int_eq(dup2(tcp, admitted[7]), admitted[7]);
+    more = bl_peers_admit(peers, one_socket(), &(struct bl_peer){1000}, 0);
+    ck_assert_int_ge(more, 0);
+    for (int i = 0; i < BL_PEERS_OPEN_USER_MAX; i++)
+        (void)close(admitted[i]);
+    (void)close(more);
+    (void)close(tcp);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("peers");
@@ -137,6 +156,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, a_number_is_its_users);
     tcase_add_test(tcase, the_next_connection_has_another_number);
+    tcase_add_test(tcase, a_number_that_tcp_took_is_not_its_users_any_more);
     tcase_add_test(tcase, a_number_rests_before_it_is_used_again);
     tcase_add_test(tcase, one_user_does_not_lock_the_others_out);
     tcase_add_test(tcase, what_is_no_peer_is_nobody);
