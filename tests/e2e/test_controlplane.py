@@ -5,6 +5,7 @@ BL_BUILD: where bounceline-controlplane is (default: build). Arguments: the case
 Exit 0: all that is printed held; 1: something did not. The cases with other users need root.
 """
 import contextlib
+import ipaddress
 import os
 import pathlib
 import shutil
@@ -650,6 +651,34 @@ def test_a_data_plane_that_reads_nothing_holds_nobody_up(plane):
         assert (result.dataplanes_enforced, result.dataplanes_connected) == (1, 2), result
         wait_for("disconnected", lambda: not plane.dataplane("stuck").connected, 15)
         assert apply(stub, update("LIST", "192.0.2.2"), enforced=True).enforced
+
+
+def test_a_snapshot_changes_with_the_list(plane):
+    """One that is slow to take its snapshot: updates go on meanwhile, and what it has in the end is the list."""
+    stub = plane.stub()
+    first, step, n = 0x0b000000, 977, 150000
+    addresses = b"".join(struct.pack(">I", first + step * i) for i in range(n))
+    stub.Apply(pb.UpdateBatch(bulk=pb.BulkUpdate(kind=pb.UPDATE_KIND_LIST, source="drop", ipv4_addresses=addresses)),
+               timeout=60)
+    last = str(ipaddress.ip_address(first + step * (n - 1)))
+    with DataPlane(plane) as edge, DataPlane(plane, "late", reads=False) as late:
+        wait_for("its snapshot", lambda: edge.serial == 1)
+        wait_for("a part of it", lambda: late.waiting_bytes() > 100000)
+        # Before what was sent and behind it: new ones, holes, an end; and a class that the first chunk does not define.
+        changes = [update("LIST", "11.0.0.1"), update("EXEMPT", "11.0.0.0"), update("EXEMPT", last),
+                   update("LIST", "18.255.255.255", code=640), update("LIST", "18.255.0.0/16"),
+                   update("UNEXEMPT", "11.0.0.0"), update("EXEMPT", "17.0.0.0/12"), update("DELIST", "18.255.255.255")]
+        for i, change in enumerate(changes):
+            result = apply(stub, change, enforced=i == 0, deadline_ms=100, force=True)
+            assert result.durable and not result.enforced and outcomes(result)[0] not in ("REFUSED", "UNCHANGED"), result
+        wait_for("the changes", lambda: edge.serial == 1 + len(changes))
+        assert edge.n_deltas == len(changes) and late.serial == 0
+        late.reads.set()
+        wait_for("the rest", lambda: late.serial == edge.serial)
+        assert late.n_snapshots == 1 and late.n_between == len(changes), late.n_between
+        assert late.entries == edge.entries and late.digest == edge.digest
+        assert apply(stub, update("LIST", "192.0.2.1"), enforced=True).enforced
+        assert plane.dataplane("late").n_digest_mismatches == 0
 
 
 def test_latency(plane):

@@ -8,6 +8,7 @@ comes from the release build, or from where BL_BUILD says.
 """
 import atexit
 import contextlib
+import fcntl
 import importlib
 import os
 import pathlib
@@ -18,6 +19,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 
@@ -193,8 +195,12 @@ Code = grpc.StatusCode
 class DataPlane:
     """The other end of the sync socket: keeps the set it is sent, acknowledges when told to."""
 
-    def __init__(self, plane, name="edge", acknowledge=True, wrong_digest=False, held=None, version=1):
+    def __init__(self, plane, name="edge", acknowledge=True, wrong_digest=False, held=None, version=1,
+                 reads=True):
         self.acknowledge = acknowledge
+        self.reads = threading.Event()  # set: it takes what comes
+        if reads:
+            self.reads.set()
         self.wrong_digest = wrong_digest
         self.epoch, self.serial, self.digest, self.entries = held or (0, 0, (0, 0), {})
         self.n_snapshots = self.n_deltas = self.n_between = 0
@@ -219,10 +225,15 @@ class DataPlane:
         self.close()
 
     def close(self):
+        self.reads.set()
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
         self.thread.join(10)
         self.socket.close()
+
+    def waiting_bytes(self):
+        """What has come in and was not taken."""
+        return struct.unpack("i", fcntl.ioctl(self.socket, termios.FIONREAD, b"\0" * 4))[0]
 
     def held(self):
         return self.epoch, self.serial, self.digest, dict(self.entries)
@@ -243,7 +254,7 @@ class DataPlane:
 
     def run(self):
         try:
-            while True:
+            while self.reads.wait():
                 length, = struct.unpack(">I", self.receive(4))
                 assert length <= 1 << 20, length
                 self.take(sync.SyncMessage.FromString(self.receive(length)))
