@@ -132,32 +132,24 @@ static uint64_t now_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static void read_result(const struct bl_result *result, struct bl_control_result *out)
+static void read_item(const struct bl_result_item *item, struct bl_control_item *out)
 {
-    const struct bl_result_item *item = &result->items[0];
-
     out->outcome = item->outcome;
     out->refusal = item->refusal;
     (void)snprintf(out->detail, sizeof(out->detail), "%s", item->detail);
-    out->enforced = result->enforced;
-    out->serial = result->serial;
-    out->n_enforced = result->n_dataplanes_enforced;
-    out->n_connected = result->n_dataplanes_connected;
 }
 
-int bl_control_delist(struct bl_control *control, const struct bl_control_delist *delist, struct bl_control_result *out,
-                      struct bl_error_detail *detail)
+/* The batch to the control plane, and its answer: one result an update, in order. */
+static int apply(struct bl_control *control, const struct bl_batch *batch, struct bl_control_item *items,
+                 struct bl_control_result *out, struct bl_error_detail *detail)
 {
-    const struct bl_update update = {
-        .kind = BL_UPDATE_DELIST, .prefix = delist->address, .source = "", .reason = delist->reason};
-    const struct bl_batch batch = {.session = delist->session, .sequence = 1, .updates = &update, .n_updates = 1};
     struct bl_client_call call = {.method = BL_CLIENT_CODEC_APPLY};
     struct bl_result result;
     uint8_t *request;
     uint8_t *response;
     size_t length;
     uint64_t start_us = now_us();
-    int error = bl_client_codec_encode_batch(&batch, BL_WAIT_ENFORCED, control->settings->deadline_ms, &request,
+    int error = bl_client_codec_encode_batch(batch, BL_WAIT_ENFORCED, control->settings->deadline_ms, &request,
                                              &call.request_length, detail);
 
     memset(out, 0, sizeof(*out));
@@ -169,11 +161,54 @@ int bl_control_delist(struct bl_control *control, const struct bl_control_delist
     free(response);
     if (error != BL_OK)
         return error;
-    if (result.n_items != 1)
-        error = bl_error_set(detail, BL_EIO, "the control plane's answer has %zu items, expected 1", result.n_items);
-    else
-        read_result(&result, out);
+    if (result.n_items != batch->n_updates)
+        error = bl_error_set(detail, BL_EIO, "the control plane's answer has %zu items, expected %zu", result.n_items,
+                             batch->n_updates);
+    for (size_t i = 0; error == BL_OK && i < result.n_items; i++)
+        read_item(&result.items[i], &items[i]);
+    out->enforced = result.enforced;
+    out->serial = result.serial;
+    out->n_enforced = result.n_dataplanes_enforced;
+    out->n_connected = result.n_dataplanes_connected;
     out->took_us = now_us() - start_us;
     bl_client_codec_free_result(&result);
     return error;
+}
+
+int bl_control_delist(struct bl_control *control, const struct bl_control_delist *delist, struct bl_control_result *out,
+                      struct bl_error_detail *detail)
+{
+    const struct bl_update update = {
+        .kind = BL_UPDATE_DELIST, .prefix = delist->address, .source = "", .reason = delist->reason};
+    const struct bl_batch batch = {.session = delist->session, .sequence = 1, .updates = &update, .n_updates = 1};
+    struct bl_control_item item = {.outcome = BL_OUTCOME_NONE};
+    int error = apply(control, &batch, &item, out, detail);
+
+    out->outcome = item.outcome;
+    out->refusal = item.refusal;
+    memcpy(out->detail, item.detail, sizeof(out->detail));
+    return error;
+}
+
+int bl_control_delist_range(struct bl_control *control, const struct bl_control_delist *delist,
+                            struct bl_control_items *items, struct bl_control_result *out,
+                            struct bl_error_detail *detail)
+{
+    struct bl_update updates[BL_CONTROL_ITEMS_MAX];
+    const struct bl_batch batch = {
+        .session = delist->session, .sequence = 1, .updates = updates, .n_updates = items->n};
+    int error;
+
+    for (size_t i = 0; i < items->n; i++)
+        updates[i] = (struct bl_update){
+            .kind = BL_UPDATE_DELIST, .prefix = items->items[i].address, .source = "", .reason = delist->reason};
+    error = apply(control, &batch, items->items, out, detail);
+    if (error != BL_OK)
+        return error;
+    out->outcome = BL_OUTCOME_REFUSED;
+    for (size_t i = 0; i < items->n; i++) {
+        if (items->items[i].outcome != BL_OUTCOME_REFUSED)
+            out->outcome = BL_OUTCOME_APPLIED;
+    }
+    return BL_OK;
 }

@@ -37,8 +37,22 @@ struct bl_control_result {
     char detail[200];
 };
 
+enum { BL_CONTROL_ITEMS_MAX = 256 };
+
+/** The addresses of a range, and what became of each. */
+struct bl_control_item {
+    char address[BL_ADDRESS_TEXT_MAX];
+    unsigned outcome; /**< enum bl_outcome; 0: not asked yet */
+    unsigned refusal; /**< enum bl_refusal */
+    char detail[200];
+};
+struct bl_control_items {
+    size_t n;
+    struct bl_control_item items[BL_CONTROL_ITEMS_MAX];
+};
+
 struct bl_control_delist {
-    const char *address;
+    const char *address; /**< not read for a range */
     const char *session; /**< names the batch: the same one asked again gets the first answer again */
     const char *reason;
 };
@@ -51,5 +65,11 @@ int bl_control_lookup(struct bl_control *control, const char *address, struct bl
                       struct bl_error_detail *detail);
 int bl_control_delist(struct bl_control *control, const struct bl_control_delist *delist, struct bl_control_result *out,
                       struct bl_error_detail *detail);
+
+/** The same for all of @p items in one batch, whose outcomes are filled in; that of @p out is APPLIED, or REFUSED when
+ * all were. The control plane's quota counts each address, and refuses the batch whole: BL_EFULL. */
+int bl_control_delist_range(struct bl_control *control, const struct bl_control_delist *delist,
+                            struct bl_control_items *items, struct bl_control_result *out,
+                            struct bl_error_detail *detail);
 
 #endif

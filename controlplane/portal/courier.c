@@ -12,6 +12,7 @@
 #include "controlplane/clock.h"
 #include "controlplane/notice.h"
 #include "controlplane/portal/message.h"
+#include "controlplane/portal/ranges.h"
 
 enum { CONNECT_S = 10, WHOLE_S = 60, FIRST_PAUSE_MS = 5000, PAUSE_MAX_MS = 600000, IDLE_MS = 60000 };
 
@@ -127,18 +128,24 @@ static void settle(struct bl_courier *courier, const struct bl_mail *mail, const
     (void)bl_requests_mark_mail(courier->requests, mail->id, state, due_ms, cause);
 }
 
-static void deliver(struct bl_courier *courier, const struct bl_mail *mail)
+static void deliver(struct bl_courier *courier, struct bl_mail *mail)
 {
+    struct bl_control_items *items = mail->request.n_addresses > 0 ? calloc(1, sizeof(*items)) : NULL;
     struct parcel parcel = {.courier = courier, .mail_id = mail->id};
     CURLcode code = CURLE_OUT_OF_MEMORY;
     long reply = 0;
-    char *text = bl_message_make(courier->settings, courier->secret, mail, bl_clock_wall_ms(), &parcel.length);
+    char *text = NULL;
 
+    mail->items = items;
+    if (mail->request.n_addresses == 0 ||
+        (items != NULL && bl_ranges_read(courier->requests, mail->request.id, items) == BL_OK))
+        text = bl_message_make(courier->settings, courier->secret, mail, bl_clock_wall_ms(), &parcel.length);
     parcel.text = text;
     if (text != NULL)
         code = send_mail(courier, &parcel, mail->request.email, &reply);
     settle(courier, mail, &parcel, code, reply);
     free(text);
+    free(items);
 }
 
 /* Until somebody wakes us, or @p until_ms of the wall clock. @return false: it is time to stop. */

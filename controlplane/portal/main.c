@@ -1,6 +1,7 @@
 /* bounceline-portal: reads the settings, opens its store, serves people until SIGTERM.
  *
  *   reverse proxy → server → site → requests (SQLite) → courier → mail server
+ *                              │       └→ inquiry → DNS, with reverse_names
  *                              └→ control → control plane's socket, as a delister
  *
  * Order of the start: settings; directories, made where they are missing and given to portal.user; the listening socket;
@@ -150,6 +151,9 @@ static int start(struct program *program, struct bl_error_detail *detail)
         error = program->listening;
     if (error == BL_OK)
         error = bl_courier_create(&site->courier, site->requests, &site->secret, settings);
+    if (error == BL_OK && settings->reverse_names)
+        error = bl_inquiry_create(
+            &site->inquiry, &(struct bl_inquiry_parts){site->requests, site->courier, &site->secret, settings}, detail);
     if (error == BL_OK)
         error = bl_server_create(&program->server, site, program->listening, detail);
     return error;
@@ -172,6 +176,7 @@ static void stop(struct program *program)
     bl_server_free(program->server);
     if (strncmp(listen, "unix:", 5) == 0)
         (void)unlink(listen + 5);
+    bl_inquiry_free(program->site.inquiry);
     bl_courier_free(program->site.courier);
     bl_control_free(program->site.control);
     bl_requests_close(program->site.requests);

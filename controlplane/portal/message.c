@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "controlplane/portal/rows.h"
 #include "controlplane/portal/words.h"
 
 enum { QP_LINE_MAX = 75 };
@@ -37,16 +38,22 @@ static void put_quoted_printable(const char *text, FILE *out)
     }
 }
 
-static void put_part(const struct bl_page *page, const char *name, FILE *out)
+/* @param words has a place for the rows, the last one. */
+static void put_part(struct bl_page *page, const char *name, const struct bl_mail *mail, struct bl_words *words,
+                     FILE *out)
 {
+    char *rows = mail->items == NULL ? NULL : bl_rows_render(page, mail->items, NULL);
     size_t length;
-    char *text = bl_page_render(page, name, &length);
+    char *text;
 
+    words->values[words->n - 1].value = rows;
+    text = bl_page_render(page, name, &length);
     (void)fprintf(out, "Content-Type: text/%s; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
                   page->html ? "html" : "plain");
     if (text != NULL)
         put_quoted_printable(text, out);
     free(text);
+    free(rows);
     (void)fputs("\r\n", out);
 }
 
@@ -95,20 +102,25 @@ char *bl_message_make(const struct bl_settings_portal *settings, const struct bl
     bl_words_init(&words, settings);
     bl_words_add_request(&words, secret, &mail->request);
     bl_words_add(&words, "language", bl_page_language_text(page.language));
+    if (mail->items != NULL)
+        bl_words_add_number(&words, "n_addresses", mail->items->n);
+    bl_words_add(&words, "rows", NULL);
     page.values = words.values;
     page.n_values = words.n;
-    subject = bl_page_render_text(&page, mail->kind == BL_MAIL_LINK ? "mail_link_subject" : "mail_receipt_subject");
+    subject = bl_page_render_text(&page, mail->kind != BL_MAIL_LINK ? "mail_receipt_subject"
+                                         : mail->items != NULL      ? "mail_range_subject"
+                                                                    : "mail_link_subject");
     put_headers(settings, mail, subject, now_ms, out);
     free(subject);
     for (int i = 0; i < BL_SECRET_NONCE_BYTES; i++)
         (void)snprintf(id + 2 * i, 3, "%02x", mail->request.nonce[i]);
     (void)fprintf(out, "--=_%s\r\n", id);
     (void)snprintf(file, sizeof(file), "%s.txt", name);
-    put_part(&page, file, out);
+    put_part(&page, file, mail, &words, out);
     (void)fprintf(out, "--=_%s\r\n", id);
     page.html = true;
     (void)snprintf(file, sizeof(file), "%s.html", name);
-    put_part(&page, file, out);
+    put_part(&page, file, mail, &words, out);
     (void)fprintf(out, "--=_%s--\r\n", id);
     if (fclose(out) == 0)
         return message;

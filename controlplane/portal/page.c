@@ -160,6 +160,10 @@ static void render(const struct bl_page *page, const char *at, const char *end, 
         } else if (*name == '?' || *name == '^') {
             if ((find_value(page, name + 1, length - 1) != NULL) != (*name == '?'))
                 at = skip_section(at, end);
+        } else if (*name == '!') {
+            const char *value = find_value(page, name + 1, length - 1);
+
+            (void)fputs(value == NULL ? "" : value, out);
         } else if (*name != '/') {
             const char *value = find_value(page, name, length);
 

@@ -3,6 +3,7 @@
  *
  *   {{@key}}            the text of that key in the page's language; may hold {{name}} in turn
  *   {{name}}            a value, escaped for HTML in a page and as it is in a plain mail
+ *   {{!name}}           a value that is a piece of a page itself: as it is
  *   {{?name}}...{{/}}   only with that value; {{^name}}...{{/}} only without
  *
  * A key or value that is not there is a mistake of ours: it is left out, and tests/portal looks for them. A text file has

@@ -26,7 +26,12 @@
 
 struct bl_requests;
 
-enum bl_request_state { BL_REQUEST_WAITING = 0, BL_REQUEST_PRESSED = 1, BL_REQUEST_DONE = 2 };
+enum bl_request_state {
+    BL_REQUEST_WAITING = 0,
+    BL_REQUEST_PRESSED = 1,
+    BL_REQUEST_DONE = 2,
+    BL_REQUEST_BY_NAME = 3, /**< no link of its own: lookups.h makes requests of it, for whom the reverse names name */
+};
 
 /** The values are the file's. */
 enum bl_mail_state {
@@ -43,7 +48,9 @@ struct bl_request {
     int64_t id;
     uint8_t nonce[BL_SECRET_NONCE_BYTES];
     char email[BL_CLAIM_EMAIL_MAX + 1];
-    char address[BL_ADDRESS_TEXT_MAX];
+    char address[BL_ADDRESS_TEXT_MAX]; /**< or the network of a range */
+    uint32_t n_addresses;              /**< of a range: ranges.h; 0: the one above */
+    bool named;                        /**< the mailbox was found by the reverse name */
     enum bl_language language;
     enum bl_request_state state;
     int64_t created_ms;
@@ -56,12 +63,16 @@ struct bl_mail {
     enum bl_mail_kind kind;
     uint32_t n_attempts; /**< before this one */
     struct bl_request request;
+    const struct bl_control_items *items; /**< of a range: set before it is written */
 };
 
-/** Who asks; for limits. */
-struct bl_requests_asker {
-    const char *source;  /**< an IPv4 address or an IPv6 /64 */
-    const char *network; /**< a /24 or a /48 */
+/** A request that comes in: who asks, for limits, and what is stored beside it. */
+struct bl_requests_entry {
+    const char *source;                       /**< an IPv4 address or an IPv6 /64 */
+    const char *network;                      /**< a /24 or a /48 */
+    uint8_t token_hash[BL_SECRET_HASH_BYTES]; /**< what its link is found by */
+    int64_t due_ms;                           /**< of the mail, or of the question for names */
+    const struct bl_control_items *items;     /**< the addresses of a range; NULL: none */
 };
 
 enum bl_admission {
@@ -77,11 +88,10 @@ int bl_requests_open(struct bl_requests **out, const char *path, const struct bl
                      struct bl_error_detail *detail);
 void bl_requests_close(struct bl_requests *requests);
 
-/** Takes a request (email, address, language, created_ms, expires_ms, nonce are read; id is set) and queues its mail for
- * @p due_ms. @param token_hash what its link is found by. */
+/** Takes a request (email, address, language, state, created_ms, expires_ms, nonce are read; id is set), and queues its
+ * mail, or the question for names when its state is BY_NAME. */
 enum bl_admission bl_requests_admit(struct bl_requests *requests, struct bl_request *request,
-                                    const struct bl_requests_asker *asker,
-                                    const uint8_t token_hash[BL_SECRET_HASH_BYTES], int64_t due_ms);
+                                    const struct bl_requests_entry *entry);
 
 /** @return 0, BL_ENOENT or BL_EIO. */
 int bl_requests_find(struct bl_requests *requests, const uint8_t token_hash[BL_SECRET_HASH_BYTES],
@@ -90,9 +100,10 @@ int bl_requests_find(struct bl_requests *requests, const uint8_t token_hash[BL_S
 /** Waiting becomes pressed, once. @return 0, BL_ECONFLICT (it was not waiting) or BL_EIO. */
 int bl_requests_press(struct bl_requests *requests, int64_t id);
 
-/** Pressed becomes done, and the receipt is queued. @return 0, BL_ECONFLICT or BL_EIO. */
+/** Pressed becomes done, and the receipt is queued. @param items what became of each address of a range, or NULL.
+ * @return 0, BL_ECONFLICT or BL_EIO. */
 int bl_requests_finish(struct bl_requests *requests, int64_t id, const struct bl_control_result *result,
-                       int64_t now_ms);
+                       const struct bl_control_items *items, int64_t now_ms);
 
 /** The mail that is due first. @return 0, BL_ENOENT (then *next_ms is when one will be, or 0) or BL_EIO. */
 int bl_requests_next_mail(struct bl_requests *requests, int64_t now_ms, struct bl_mail *out, int64_t *next_ms);

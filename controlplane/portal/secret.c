@@ -99,6 +99,17 @@ bool bl_secret_hash_token(const char *token, uint8_t out[BL_SECRET_HASH_BYTES])
     return EVP_Digest(token, BL_SECRET_TOKEN_CHARS, out, NULL, EVP_sha256(), NULL) == 1;
 }
 
+int bl_secret_make_link(const struct bl_secret *secret, uint8_t nonce[BL_SECRET_NONCE_BYTES],
+                        uint8_t hash[BL_SECRET_HASH_BYTES])
+{
+    char token[BL_SECRET_TOKEN_CHARS + 1];
+
+    if (bl_secret_random(nonce, BL_SECRET_NONCE_BYTES) != BL_OK)
+        return BL_EIO;
+    bl_secret_make_token(secret, nonce, token);
+    return bl_secret_hash_token(token, hash) ? BL_OK : BL_EIO;
+}
+
 static void make_form_of(const struct bl_secret *secret, const char *source, uint32_t minute, char *out)
 {
     uint8_t hash[BL_SECRET_HASH_BYTES];

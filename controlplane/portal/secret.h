@@ -42,6 +42,10 @@ void bl_secret_make_token(const struct bl_secret *secret, const uint8_t nonce[BL
 /** The hash that the store finds a token by. @return false: it does not look like a token. */
 bool bl_secret_hash_token(const char *token, uint8_t out[BL_SECRET_HASH_BYTES]);
 
+/** A new link: its nonce, and what the store finds it by. @return 0 or BL_EIO. */
+int bl_secret_make_link(const struct bl_secret *secret, uint8_t nonce[BL_SECRET_NONCE_BYTES],
+                        uint8_t hash[BL_SECRET_HASH_BYTES]);
+
 /** @p out takes BL_SECRET_FORM_CHARS + 1 bytes. */
 void bl_secret_make_form(const struct bl_secret *secret, const char *source, int64_t now_ms, char *out);
 bool bl_secret_verify_form(const struct bl_secret *secret, const char *source, int64_t now_ms, const char *form);

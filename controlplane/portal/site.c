@@ -5,147 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bounceline/ticket.h"
-#include "controlplane/batch.h"
 #include "controlplane/clock.h"
 #include "controlplane/notice.h"
 #include "controlplane/portal/files.h"
-#include "controlplane/portal/form.h"
-#include "controlplane/portal/words.h"
+#include "controlplane/portal/hosts.h"
 
-/* One visit on its way through here. */
-struct turn {
-    struct bl_site *site;
-    const struct bl_visit *visit;
-    struct bl_answer *answer;
-    struct bl_words words;
-    enum bl_language language;
-    char path[64];
-    char source[BL_ADDRESS_TEXT_MAX];
-    char network[BL_ADDRESS_TEXT_MAX];
-    char form_token[BL_SECRET_FORM_CHARS + 1];
-    struct bl_form query;
-    struct bl_form form;
-};
-
-static void put_page(struct turn *turn, unsigned status, const char *name)
-{
-    struct bl_page page = {turn->language, true, turn->words.values, turn->words.n};
-    struct bl_page_value values[BL_WORDS_MAX + 4];
-    char title_key[48];
-    char *title;
-
-    (void)snprintf(title_key, sizeof(title_key), "%s_title", name);
-    title = bl_page_render_text(&page, title_key);
-    memcpy(values, turn->words.values, turn->words.n * sizeof(values[0]));
-    values[page.n_values++] = (struct bl_page_value){"title", title};
-    /* A path that is no page of ours would be somebody's link: //elsewhere/ is another host's. */
-    values[page.n_values++] = (struct bl_page_value){"here", strncmp(turn->path, "/c/", 3) == 0 ? turn->path : "/"};
-    values[page.n_values++] = (struct bl_page_value){"language", bl_page_language_text(turn->language)};
-    values[page.n_values++] = (struct bl_page_value){name, "1"};
-    page.values = values;
-    turn->answer->status = status;
-    turn->answer->type = "text/html; charset=utf-8";
-    free(turn->answer->body);
-    turn->answer->body = bl_page_render(&page, "page.html", &turn->answer->length);
-    free(title);
-}
-
-static void put_problem(struct turn *turn, unsigned status, const char *which)
-{
-    bl_words_add(&turn->words, which, "1");
-    put_page(turn, status, "problem");
-}
-
-/* @p bits of the address, as text without a length: names of a source and of its network. */
-static void name_network(const struct bl_address *client, uint8_t ipv4_bits, uint8_t ipv6_bits, char *out)
-{
-    struct bl_prefix prefix = bl_address_host_prefix(client);
-
-    prefix.length = client->family == BL_FAMILY_IPV6 ? ipv6_bits : ipv4_bits;
-    bl_address_prefix_mask(&prefix);
-    (void)bl_address_format_prefix(&prefix, out);
-}
-
-static void put_form(struct turn *turn, unsigned status)
-{
-    int64_t now_ms = bl_clock_wall_ms();
-
-    bl_secret_make_form(&turn->site->secret, turn->source, now_ms, turn->form_token);
-    bl_words_add(&turn->words, "form_token", turn->form_token);
-    if (turn->site->settings->portal.work_bits > 0)
-        bl_words_add_number(&turn->words, "work_bits", turn->site->settings->portal.work_bits);
-    put_page(turn, status, "form");
-}
-
-static bool has_ticket(const struct bl_site *site, const struct bl_address *address, const char *text)
-{
-    struct bl_prefix unit = bl_ticket_unit(address, site->settings->controlplane.ipv6_unit);
-    uint64_t today = (uint64_t)bl_clock_wall_ms() / 1000 / BL_TICKET_DAY_S;
-    uint64_t age_days;
-
-    return site->has_ticket_key && site->settings->portal.ticket != BL_TICKET_USE_OFF &&
-           bl_ticket_verify(&site->ticket_key, &unit, today, text, &age_days);
-}
-
-static void get_form(struct turn *turn)
+static void get_form(struct bl_turn *turn)
 {
     bl_words_add(&turn->words, "ip", bl_form_get(&turn->query, "ip"));
     bl_words_add(&turn->words, "ticket", bl_form_get(&turn->query, "t"));
-    put_form(turn, 200);
-}
-
-/* The audit's line, and the reason in the control plane's log. */
-static void name_asker(const struct bl_site *site, const char *email, char out[BL_CLAIM_EMAIL_MAX + 1])
-{
-    char mailbox[BL_CLAIM_EMAIL_MAX + 1];
-
-    if (site->settings->portal.audit == BL_AUDIT_CLEAR) {
-        (void)snprintf(out, BL_CLAIM_EMAIL_MAX + 1, "%s", email);
-        return;
-    }
-    bl_claim_email_fold(email, mailbox);
-    memcpy(out, "#", 2);
-    bl_secret_hash_name(&site->secret, mailbox, out + 1);
-}
-
-/* Stores the request; its mail waits when nothing speaks for the one who asks. */
-static enum bl_admission admit(struct turn *turn, const char *email, const struct bl_address *address, bool ticket)
-{
-    struct bl_site *site = turn->site;
-    const struct bl_settings_portal *settings = &site->settings->portal;
-    int64_t now_ms = bl_clock_wall_ms();
-    struct bl_request request = {.language = turn->language, .created_ms = now_ms};
-    struct bl_requests_asker asker = {turn->source, turn->network};
-    uint8_t hash[BL_SECRET_HASH_BYTES];
-    char token[BL_SECRET_TOKEN_CHARS + 1];
-    enum bl_admission admission;
-    bool at_once = ticket || bl_secret_verify_work(bl_form_get(&turn->form, "form"), bl_form_get(&turn->form, "work"),
-                                                   settings->work_bits);
-    int64_t due_ms = now_ms + (at_once ? 0 : (int64_t)settings->delay_s * 1000);
-
-    (void)snprintf(request.email, sizeof(request.email), "%s", email);
-    (void)bl_address_format(address, request.address);
-    request.expires_ms = due_ms + (int64_t)settings->link_lifetime_s * 1000;
-    if (bl_secret_random(request.nonce, sizeof(request.nonce)) != BL_OK)
-        return BL_ADMISSION_FAILED;
-    bl_secret_make_token(&site->secret, request.nonce, token);
-    (void)bl_secret_hash_token(token, hash);
-    admission = bl_requests_admit(site->requests, &request, &asker, hash, due_ms);
-    if (admission == BL_ADMISSION_ACCEPTED || admission == BL_ADMISSION_QUIET) {
-        char who[BL_CLAIM_EMAIL_MAX + 1];
-
-        name_asker(site, email, who);
-        bl_notice_write("request %lld: %s for %s, from %s%s%s", (long long)request.id, request.address, who,
-                        turn->source, ticket ? ", with a ticket" : "",
-                        admission == BL_ADMISSION_QUIET ? "; no mail, that mailbox had its mails for today" : "");
-        bl_courier_wake(site->courier);
-    }
-    return admission;
+    bl_turn_put_form(turn, 200, "form");
 }
 
 /* The first field that is wrong, as the form's template names it; NULL: none is. */
-static const char *find_mistake(struct turn *turn, struct bl_address *address)
+static const char *find_mistake(struct bl_turn *turn, struct bl_address *address)
 {
     const char *ip = bl_form_get(&turn->form, "ip");
     struct bl_prefix prefix;
@@ -159,19 +32,18 @@ static const char *find_mistake(struct turn *turn, struct bl_address *address)
     prefix = bl_address_host_prefix(address);
     if (bl_address_reserved(&prefix) != NULL)
         return "reserved_ip";
-    return bl_secret_verify_form(&turn->site->secret, turn->source, bl_clock_wall_ms(),
-                                 bl_form_get(&turn->form, "form"))
-               ? NULL
-               : "old_form";
+    return bl_turn_form_holds(turn) ? NULL : "old_form";
 }
 
-static void post_form(struct turn *turn)
+static void post_form(struct bl_turn *turn)
 {
     const char *email = bl_form_get(&turn->form, "email");
     const char *ticket = bl_form_get(&turn->form, "t");
     struct bl_address address;
     const char *mistake = find_mistake(turn, &address);
-    bool ticket_holds;
+    const struct bl_settings_portal *settings = &turn->site->settings->portal;
+    struct bl_turn_claim claim = {0};
+    char text[BL_ADDRESS_TEXT_MAX];
 
     bl_words_add(&turn->words, "email", email);
     bl_words_add(&turn->words, "ip", bl_form_get(&turn->form, "ip"));
@@ -179,44 +51,32 @@ static void post_form(struct turn *turn)
     if (mistake != NULL) {
         bl_words_add(&turn->words, "mistake", "1");
         bl_words_add(&turn->words, mistake, "1");
-        put_form(turn, 422);
+        bl_turn_put_form(turn, 422, "form");
         return;
     }
-    ticket_holds = has_ticket(turn->site, &address, ticket);
-    if (turn->site->settings->portal.ticket == BL_TICKET_USE_REQUIRED && !ticket_holds) {
-        put_problem(turn, 403, "no_ticket");
-        return;
-    }
-    switch (admit(turn, email, &address, ticket_holds)) {
-    case BL_ADMISSION_ACCEPTED:
-    case BL_ADMISSION_QUIET: /* the same page: who reads that mailbox is nobody's business */
-        put_page(turn, 200, "sent");
-        break;
-    case BL_ADMISSION_SOURCE:
-        put_problem(turn, 429, "too_many");
-        break;
-    case BL_ADMISSION_ALL:
-        put_problem(turn, 503, "busy");
-        break;
-    case BL_ADMISSION_FAILED:
-        put_problem(turn, 503, "failed");
-        break;
-    }
+    claim.email = email;
+    claim.address = bl_address_format(&address, text);
+    claim.ticket = bl_turn_has_ticket(turn->site, &address, ticket);
+    claim.by_name = settings->ticket == BL_TICKET_USE_REQUIRED && !claim.ticket;
+    if (claim.by_name && !settings->reverse_names)
+        bl_turn_put_problem(turn, 403, "no_ticket");
+    else
+        bl_turn_admit(turn, &claim);
 }
 
 /* What the control plane says now. @return false: it says nothing, and the page is put. */
-static bool look_up(struct turn *turn, const struct bl_request *request, struct bl_control_state *state)
+static bool look_up(struct bl_turn *turn, const struct bl_request *request, struct bl_control_state *state)
 {
     struct bl_error_detail detail = {""};
 
     if (bl_control_lookup(turn->site->control, request->address, state, &detail) == BL_OK)
         return true;
     bl_notice_write("request %lld: lookup: %s", (long long)request->id, detail.text);
-    put_problem(turn, 503, "failed");
+    bl_turn_put_problem(turn, 503, "failed");
     return false;
 }
 
-static void add_state(struct turn *turn, const struct bl_control_state *state)
+static void add_state(struct bl_turn *turn, const struct bl_control_state *state)
 {
     bl_words_add(&turn->words, "now_listed", state->listed ? "1" : NULL);
     bl_words_add(&turn->words, "now_clear", state->listed ? NULL : "1");
@@ -227,62 +87,64 @@ static void add_state(struct turn *turn, const struct bl_control_state *state)
     bl_words_add_number(&turn->words, "now_connected", state->n_connected);
 }
 
-static void get_link(struct turn *turn, const struct bl_request *request)
+static void get_link(struct bl_turn *turn, const struct bl_request *request)
 {
     struct bl_control_state state = {0};
 
+    if (request->n_addresses > 0) {
+        bl_hosts_show(turn, request);
+        return;
+    }
     if (!look_up(turn, request, &state))
         return;
     add_state(turn, &state);
     if (request->state == BL_REQUEST_DONE)
-        put_page(turn, 200, "result");
+        bl_turn_put_page(turn, 200, "result");
     else if (state.listed && state.closed)
-        put_page(turn, 200, "closed");
+        bl_turn_put_page(turn, 200, "closed");
     else
-        put_page(turn, 200, state.listed ? "confirm" : "clear");
+        bl_turn_put_page(turn, 200, state.listed ? "confirm" : "clear");
 }
 
 /* Asks the control plane, and keeps what it said. Safe to do again: the batch has the request's own name. */
-static bool delist(struct turn *turn, struct bl_request *request)
+static bool delist(struct bl_turn *turn, struct bl_request *request)
 {
     struct bl_site *site = turn->site;
     struct bl_error_detail detail = {""};
     struct bl_control_result result;
     char session[2 * BL_SECRET_NONCE_BYTES + 1];
-    char who[BL_CLAIM_EMAIL_MAX + 1];
     char reason[BL_CLAIM_EMAIL_MAX + 64];
     const struct bl_control_delist asked = {request->address, session, reason};
 
-    for (int i = 0; i < BL_SECRET_NONCE_BYTES; i++)
-        (void)snprintf(session + 2 * i, 3, "%02x", request->nonce[i]);
-    name_asker(site, request->email, who);
-    (void)snprintf(reason, sizeof(reason), "portal: request %lld of %s", (long long)request->id, who);
+    bl_turn_name_batch(site, request, session, reason);
     if (bl_control_delist(site->control, &asked, &result, &detail) != BL_OK) {
         bl_notice_write("request %lld: delist: %s", (long long)request->id, detail.text);
         return false;
     }
-    bl_notice_write("request %lld: delist %s for %s: outcome %u, refusal %u, serial %llu, %s, %llu us",
-                    (long long)request->id, request->address, who, result.outcome, result.refusal,
-                    (unsigned long long)result.serial, result.enforced ? "enforced" : "not enforced yet",
-                    (unsigned long long)result.took_us);
-    if (bl_requests_finish(site->requests, request->id, &result, bl_clock_wall_ms()) == BL_EIO)
+    bl_notice_write("%s: delist %s: outcome %u, refusal %u, serial %llu, %s, %llu us", reason, request->address,
+                    result.outcome, result.refusal, (unsigned long long)result.serial,
+                    result.enforced ? "enforced" : "not enforced yet", (unsigned long long)result.took_us);
+    if (bl_requests_finish(site->requests, request->id, &result, NULL, bl_clock_wall_ms()) == BL_EIO)
         return false;
     bl_courier_wake(site->courier);
     return true;
 }
 
-static void post_link(struct turn *turn, struct bl_request *request)
+static void post_link(struct bl_turn *turn, struct bl_request *request)
 {
     if (request->state == BL_REQUEST_DONE) {
-        put_problem(turn, 410, "used");
+        bl_turn_put_problem(turn, 410, "used");
         return;
     }
     if (request->state == BL_REQUEST_WAITING && bl_requests_press(turn->site->requests, request->id) == BL_EIO) {
-        put_problem(turn, 503, "failed");
+        bl_turn_put_problem(turn, 503, "failed");
         return;
     }
-    if (!delist(turn, request)) {
-        put_problem(turn, 503, "failed");
+    if (request->n_addresses > 0) {
+        if (!bl_hosts_delist(turn, request))
+            return;
+    } else if (!delist(turn, request)) {
+        bl_turn_put_problem(turn, 503, "failed");
         return;
     }
     turn->answer->status = 303;
@@ -290,7 +152,7 @@ static void post_link(struct turn *turn, struct bl_request *request)
                    bl_page_language_text(turn->language));
 }
 
-static void handle_link(struct turn *turn)
+static void handle_link(struct bl_turn *turn)
 {
     uint8_t hash[BL_SECRET_HASH_BYTES];
     struct bl_request request;
@@ -299,21 +161,21 @@ static void handle_link(struct turn *turn)
     if (bl_secret_hash_token(turn->path + 3, hash))
         error = bl_requests_find(turn->site->requests, hash, &request);
     if (error != BL_OK) {
-        put_problem(turn, error == BL_ENOENT ? 404 : 503, error == BL_ENOENT ? "unknown" : "failed");
+        bl_turn_put_problem(turn, error == BL_ENOENT ? 404 : 503, error == BL_ENOENT ? "unknown" : "failed");
         return;
     }
     if (bl_form_get(&turn->query, "lang")[0] == '\0' && bl_form_get(&turn->form, "lang")[0] == '\0')
         turn->language = request.language;
     bl_words_add_request(&turn->words, &turn->site->secret, &request);
     if (request.state == BL_REQUEST_WAITING && bl_clock_wall_ms() > request.expires_ms)
-        put_problem(turn, 410, "expired");
+        bl_turn_put_problem(turn, 410, "expired");
     else if (turn->visit->post)
         post_link(turn, &request);
     else
         get_link(turn, &request);
 }
 
-static bool put_file(struct turn *turn, const char *name, const char *type)
+static bool put_file(struct bl_turn *turn, const char *name, const char *type)
 {
     const struct bl_files_file *file = bl_files_find(name);
     char *copy = malloc(file->length);
@@ -329,7 +191,7 @@ static bool put_file(struct turn *turn, const char *name, const char *type)
     return true;
 }
 
-static void route(struct turn *turn)
+static void route(struct bl_turn *turn)
 {
     bool post = turn->visit->post;
 
@@ -337,6 +199,8 @@ static void route(struct turn *turn)
         post_form(turn);
     else if (strcmp(turn->path, "/") == 0)
         get_form(turn);
+    else if (strcmp(turn->path, "/hosts") == 0 && bl_hosts_offered(turn->site))
+        (post ? bl_hosts_post_form : bl_hosts_get_form)(turn);
     else if (strncmp(turn->path, "/c/", 3) == 0)
         handle_link(turn);
     else if (strcmp(turn->path, "/style.css") == 0 && !post)
@@ -344,11 +208,11 @@ static void route(struct turn *turn)
     else if (strcmp(turn->path, "/work.js") == 0 && !post)
         (void)put_file(turn, "work.js", "text/javascript; charset=utf-8");
     else
-        put_problem(turn, 404, "no_page");
+        bl_turn_put_problem(turn, 404, "no_page");
 }
 
 /* Path, query, body. @return false: something in it can't be read. */
-static bool read_visit(struct turn *turn)
+static bool read_visit(struct bl_turn *turn)
 {
     const struct bl_visit *visit = turn->visit;
     size_t path_length = strcspn(visit->target, "?");
@@ -369,35 +233,28 @@ static bool read_visit(struct turn *turn)
 
 void bl_site_answer(struct bl_site *site, const struct bl_visit *visit, struct bl_answer *answer)
 {
-    struct turn *turn = calloc(1, sizeof(*turn)); /* two forms: too large for a careful stack */
+    struct bl_turn *turn = calloc(1, sizeof(*turn)); /* two forms: too large for a careful stack */
 
     *answer = (struct bl_answer){.status = 503, .type = "text/plain"};
     if (turn == NULL)
         return;
-    turn->site = site;
-    turn->visit = visit;
-    turn->answer = answer;
-    bl_words_init(&turn->words, &site->settings->portal);
-    name_network(&visit->client, 32, 64, turn->source);
-    name_network(&visit->client, 24, 48, turn->network);
+    bl_turn_init(turn, site, visit, answer);
     if (read_visit(turn))
         route(turn);
     else
-        put_problem(turn, 400, "bad_request");
+        bl_turn_put_problem(turn, 400, "bad_request");
     free(turn);
 }
 
 void bl_site_refuse(struct bl_site *site, unsigned status, struct bl_answer *answer)
 {
-    struct turn *turn = calloc(1, sizeof(*turn));
+    struct bl_turn *turn = calloc(1, sizeof(*turn));
 
     *answer = (struct bl_answer){.status = status, .type = "text/plain"};
     if (turn == NULL)
         return;
-    turn->site = site;
-    turn->answer = answer;
+    bl_turn_init(turn, site, NULL, answer);
     (void)snprintf(turn->path, sizeof(turn->path), "/");
-    bl_words_init(&turn->words, &site->settings->portal);
-    put_problem(turn, status, "bad_request");
+    bl_turn_put_problem(turn, status, "bad_request");
     free(turn);
 }

@@ -5,6 +5,7 @@
  *   POST /          takes a request; says the same whether or not the address is listed, which it does not even look up
  *   GET /c/TOKEN    what the button will do, and later what it did with the state that is enforced now; changes nothing
  *   POST /c/TOKEN   the button: delists, then sends the browser to the same page
+ *   GET, POST /hosts and the links that come of it: hosts.h
  *   GET /style.css, /work.js
  *
  * Threads: any. */
@@ -12,13 +13,14 @@
 #define BL_SITE_H
 
 #include "bounceline/siphash.h"
-#include "controlplane/portal/courier.h"
+#include "controlplane/portal/inquiry.h"
 
 struct bl_site {
     const struct bl_settings *settings;
     struct bl_requests *requests;
     struct bl_control *control;
     struct bl_courier *courier;
+    struct bl_inquiry *inquiry; /**< NULL: reverse names are not asked for */
     struct bl_secret secret;
     struct bl_siphash_key ticket_key;
     bool has_ticket_key;

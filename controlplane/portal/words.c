@@ -70,6 +70,8 @@ void bl_words_add_request(struct bl_words *words, const struct bl_secret *secret
     bl_words_add(words, "path", path);
     bl_words_add(words, "email", request->email);
     bl_words_add(words, "address", request->address);
+    bl_words_add(words, "range", when(request->n_addresses > 0));
+    bl_words_add(words, "named", when(request->named));
     if (request->state == BL_REQUEST_DONE)
         add_result(words, &request->result);
 }

@@ -6,7 +6,7 @@
 
 #include "controlplane/portal/requests.h"
 
-enum { BL_WORDS_MAX = 48, BL_WORDS_MADE = 12 };
+enum { BL_WORDS_MAX = 64, BL_WORDS_MADE = 20 };
 
 struct bl_words {
     struct bl_page_value values[BL_WORDS_MAX];
@@ -21,7 +21,7 @@ void bl_words_init(struct bl_words *words, const struct bl_settings_portal *sett
 void bl_words_add(struct bl_words *words, const char *name, const char *value);
 void bl_words_add_number(struct bl_words *words, const char *name, uint64_t value);
 
-/** email, address, link, lifetime; and of one that is done: removed, exempted, not_listed, refused, enforced, serial,
+/** email, address, link, lifetime; range, named; and of one that is done: removed, exempted, not_listed, refused, enforced, serial,
  * n_enforced, n_connected, took. */
 void bl_words_add_request(struct bl_words *words, const struct bl_secret *secret, const struct bl_request *request);
 

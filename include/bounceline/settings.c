@@ -285,6 +285,18 @@ static int parse_own_network(const char *text, void *element, struct bl_error_de
     return bl_address_parse_prefix(text, 128, element, detail);
 }
 
+/* "192.0.2.53", "2001:db8::53", or with a port: "192.0.2.53:5353", "[2001:db8::53]:5353". */
+static int parse_resolver(const char *text, void *element, struct bl_error_detail *detail)
+{
+    struct bl_settings_resolver *resolver = element;
+
+    resolver->port = 53;
+    if (bl_address_parse(text, &resolver->address, NULL) == BL_OK ||
+        bl_address_parse_endpoint(text, &resolver->address, &resolver->port, NULL) == BL_OK)
+        return BL_OK;
+    return bl_error_set(detail, BL_EINVAL, "found '%.60s', expected an address, or an address and port", text);
+}
+
 static const struct bl_config_choice polls[] = {{"adaptive", BL_POLL_ADAPTIVE}, {"busy", BL_POLL_BUSY}, {0}};
 static const struct bl_config_choice stages[] = {{"rcpt", BL_STAGE_RCPT}, {"mail", BL_STAGE_MAIL}, {0}};
 static const struct bl_config_choice starttls[] = {{"hide", BL_STARTTLS_HIDE}, {"refuse", BL_STARTTLS_REFUSE}, {0}};
@@ -605,6 +617,11 @@ static const struct bl_config_key portal_keys[] = {
     {"work_bits", BL_CONFIG_INTEGER, PLACE_P(work_bits), .initial = "16", .max = 24},
     {"delay_s", BL_CONFIG_DURATION, PLACE_P(delay_s), .initial = "20", .max = 3600, .unit = BL_CONFIG_UNIT_S},
     {"audit", BL_CONFIG_ENUM, PLACE_P(audit), .initial = "hashed", .choices = audits},
+    {"range_addresses", BL_CONFIG_INTEGER, PLACE_P(range_addresses), .initial = "256", .max = 256},
+    {"reverse_names", BL_CONFIG_BOOL, PLACE_P(reverse_names), .initial = "false"},
+    {"resolvers", BL_CONFIG_ITEMS, LIST(bl_settings_portal, resolvers), .parse = parse_resolver},
+    {"resolver_timeout_ms", BL_CONFIG_DURATION, PLACE_P(resolver_timeout_ms), .initial = "2000", .min = 100,
+     .max = 10000, .unit = BL_CONFIG_UNIT_MS},
 };
 
 static int check_portal(const void *elements, size_t index, const char **key, struct bl_error_detail *detail)

@@ -23,6 +23,7 @@ enum {
     BL_SETTINGS_SOCKETS_MAX = 16, /**< beside the first one */
     BL_SETTINGS_PREFIXES_MAX = 256,
     BL_SETTINGS_PROTECTED_MAX = 64, /**< protected prefixes */
+    BL_SETTINGS_RESOLVERS_MAX = 4,
 };
 
 /** The source of operators' listings (record.h knows it as BL_RECORD_OPERATOR): no feed may have the name. */
@@ -171,6 +172,12 @@ struct bl_settings_client {
     uint32_t deadline_ms;
 };
 
+/** A DNS server. */
+struct bl_settings_resolver {
+    struct bl_address address;
+    uint16_t port;
+};
+
 /** Section `portal`. */
 struct bl_settings_portal {
     char listen[BL_SETTINGS_TEXT_MAX];                           /**< unix:/PATH or ADDRESS:PORT */
@@ -196,6 +203,11 @@ struct bl_settings_portal {
     uint32_t work_bits; /**< of the proof of work; 0: none is asked for */
     uint32_t delay_s;   /**< of the mail, without ticket and proof of work */
     enum bl_audit audit;
+    uint32_t range_addresses; /**< of one visit of the hosters' page; 0: there is none */
+    bool reverse_names;       /**< the DNS is asked whom an address without a ticket belongs to */
+    struct bl_settings_resolver resolvers[BL_SETTINGS_RESOLVERS_MAX]; /**< none: those of /etc/resolv.conf */
+    uint32_t n_resolvers;
+    uint32_t resolver_timeout_ms; /**< of one question to one server */
 };
 
 struct bl_settings {

@@ -1,4 +1,4 @@
-/* A form's body from anybody: fields, mail address, IP address, language, client. */
+/* A form's body from anybody: fields, mail address, IP address, a hoster's range, language, client. */
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -7,6 +7,7 @@
 #include "controlplane/portal/claim.h"
 #include "controlplane/portal/form.h"
 #include "controlplane/portal/page.h"
+#include "controlplane/portal/range.h"
 #include "controlplane/portal/server.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -15,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct bl_form form;
     static struct bl_settings settings;
+    static struct bl_range range;
     const struct bl_address peer = {.bytes = {127, 0, 0, 1}, .family = BL_FAMILY_IPV4};
 
     bl_settings_init(&settings);
@@ -35,6 +37,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)bl_page_choose_language(value);
         if (bl_claim_find_address(value, &address) == BL_OK)
             assert(address.family == BL_FAMILY_IPV4 || address.family == BL_FAMILY_IPV6);
+        if (bl_range_read(value, (uint8_t)(48 + size % 81), &range) == BL_RANGE_NONE)
+            assert(range.n > 0 && range.n <= BL_RANGE_MAX);
+        assert(range.n <= BL_RANGE_MAX && strlen(range.word) < BL_RANGE_WORD_MAX);
+        for (size_t k = 0; k < range.n; k++)
+            assert(strlen(range.entries[k].ticket) % BL_TICKET_CHARS == 0);
         if (bl_claim_email_valid(value)) {
             bl_claim_email_fold(value, folded);
             assert(strpbrk(value, "\r\n <>\"(),:;[\\]") == NULL && strchr(folded, '@') != NULL);

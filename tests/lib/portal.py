@@ -147,7 +147,7 @@ class Page(html.parser.HTMLParser):
         if tag == "html":
             self.language = given.get("lang")
         self.headings += tag == "h1"
-        if tag == "input":
+        if tag in ("input", "textarea"):
             self.fields[given["name"]] = given.get("value", "")
             self.types[given["name"]] = (given.get("type"), given.get("id"))
         if tag == "label":
@@ -231,11 +231,11 @@ class Portal:
             connection.sendall(data)
             return connection.makefile("rb").readline().decode(errors="replace")
 
-    def ask(self, mailbox, ip, source="203.0.113.9", query="", **more):
+    def ask(self, mailbox, ip, source="203.0.113.9", query="", page="/", **more):
         """Fetches the form, fills it in, sends it. Returns (status, headers, text)."""
-        form = Page(self.request("GET", f"/{query}", source=source)[2])
+        form = Page(self.request("GET", f"{page}{query}", source=source)[2])
         fields = {**form.fields, "email": mailbox, "ip": ip, **more}
-        return self.request("POST", "/", fields, source)
+        return self.request("POST", page, fields, source)
 
     def path(self, link):
         assert link.startswith(self.base + "/c/"), link
