@@ -104,14 +104,14 @@ static void check(int error, const char *what, const struct bl_error_detail *det
 static void add_link(struct fixture *fixture, char token[BL_SECRET_TOKEN_CHARS + 1])
 {
     struct bl_request request = {.email = "bob@example.net", .address = "192.0.2.9", .created_ms = bl_clock_wall_ms()};
-    const struct bl_requests_asker asker = {"192.0.2.1", "192.0.2.0"};
-    uint8_t hash[BL_SECRET_HASH_BYTES];
+    struct bl_requests_entry entry = {.source = "192.0.2.1", .network = "192.0.2.0"};
 
     request.expires_ms = request.created_ms + 3600 * 1000;
     (void)bl_secret_random(request.nonce, sizeof(request.nonce));
     bl_secret_make_token(&fixture->site.secret, request.nonce, token);
-    (void)bl_secret_hash_token(token, hash);
-    if (bl_requests_admit(fixture->site.requests, &request, &asker, hash, request.expires_ms) != BL_ADMISSION_ACCEPTED)
+    (void)bl_secret_hash_token(token, entry.token_hash);
+    entry.due_ms = request.expires_ms;
+    if (bl_requests_admit(fixture->site.requests, &request, &entry) != BL_ADMISSION_ACCEPTED)
         check(BL_EIO, "a request", &(struct bl_error_detail){""});
 }
 
