@@ -46,17 +46,19 @@ static void take_node(struct run *run, uint32_t number, struct cover *cover)
 
     while (at != 0) {
         const struct bl_list_cell *cell = bl_list_layer_at(run->layers, at);
+        const struct bl_list_label *label = bl_list_layer_label(run->layers, cell);
 
         at = cell->next;
-        if (cell->dead)
+        if (cell->due == BL_LIST_LAYER_DEAD)
             continue;
-        if (cell->kind == BL_EFFECT_EXEMPT)
+        if (label->kind == BL_EFFECT_EXEMPT)
             cover->exempt = true;
-        else if (cell->kind == BL_EFFECT_DELIST && bl_list_layer_suppress_until(cell) > cover->suppress_until_ms)
-            cover->suppress_until_ms = bl_list_layer_suppress_until(cell);
-        else if (cell->kind == BL_EFFECT_LIST && cell->is_operator)
-            cover->operator_class = cell->class_id;
-        else if (cell->kind == BL_EFFECT_LIST)
+        else if (label->kind == BL_EFFECT_DELIST &&
+                 bl_list_layer_suppress_until(cell, label) > cover->suppress_until_ms)
+            cover->suppress_until_ms = bl_list_layer_suppress_until(cell, label);
+        else if (label->kind == BL_EFFECT_LIST && label->is_operator)
+            cover->operator_class = label->class_id;
+        else if (label->kind == BL_EFFECT_LIST)
             has_feeds = true;
     }
     if (has_feeds)
@@ -70,11 +72,12 @@ static uint8_t strongest_feed(const struct run *run, uint32_t number, int64_t su
 
     while (at != 0) {
         const struct bl_list_cell *cell = bl_list_layer_at(run->layers, at);
+        const struct bl_list_label *label = bl_list_layer_label(run->layers, cell);
 
         at = cell->next;
-        if (!cell->dead && cell->kind == BL_EFFECT_LIST && !cell->is_operator &&
+        if (cell->due != BL_LIST_LAYER_DEAD && label->kind == BL_EFFECT_LIST && !label->is_operator &&
             cell->observed_at_ms > suppress_until_ms)
-            return cell->class_id;
+            return label->class_id;
     }
     return 0;
 }

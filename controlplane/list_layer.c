@@ -6,24 +6,15 @@
 
 int bl_list_layers_init(struct bl_list_layers *layers, const char *const *order, size_t n_order)
 {
-    int error;
-
     *layers = (struct bl_list_layers){.order = order, .n_order = n_order};
-    bl_list_pool_init(&layers->cells, sizeof(struct bl_list_cell));
-    error = bl_list_texts_init(&layers->texts);
-    if (error != BL_OK)
-        return error;
-    error = bl_list_texts_init(&layers->sources);
-    if (error != BL_OK)
-        bl_list_texts_fini(&layers->texts);
-    return error;
+    bl_list_pool_init(&layers->cells, sizeof(struct bl_list_cell), BL_LIST_POOL_MAX);
+    return bl_list_labels_init(&layers->labels, BL_LIST_POOL_MAX);
 }
 
 void bl_list_layers_fini(struct bl_list_layers *layers)
 {
     bl_list_pool_fini(&layers->cells);
-    bl_list_texts_fini(&layers->texts);
-    bl_list_texts_fini(&layers->sources);
+    bl_list_labels_fini(&layers->labels);
     free(layers->known);
 }
 
@@ -39,7 +30,7 @@ static uint32_t find_order(const struct bl_list_layers *layers, const char *sour
 /* Holds the source's name, and makes sure that there is a place for what is known of it. */
 static int hold_source(struct bl_list_layers *layers, const char *name, uint32_t *source)
 {
-    int error = bl_list_text_hold(&layers->sources, name, source);
+    int error = bl_list_text_hold(&layers->labels.sources, name, source);
 
     if (error != BL_OK)
         return error;
@@ -48,7 +39,7 @@ static int hold_source(struct bl_list_layers *layers, const char *name, uint32_t
         struct bl_list_source *known = realloc(layers->known, n_known * sizeof(*known));
 
         if (known == NULL) {
-            bl_list_text_release(&layers->sources, *source);
+            bl_list_text_release(&layers->labels.sources, *source);
             return BL_ENOMEM;
         }
         memset(known + layers->n_known, 0, (n_known - layers->n_known) * sizeof(*known));
@@ -60,51 +51,38 @@ static int hold_source(struct bl_list_layers *layers, const char *name, uint32_t
     return BL_OK;
 }
 
-int bl_list_layer_fill(struct bl_list_layers *layers, enum bl_effect_kind kind,
-                       const struct bl_effect_attributes *attributes, struct bl_list_cell *cell)
+/* The texts of the model: on failure those that are held by then stand in it. */
+static int hold_texts(struct bl_list_layers *layers, const struct bl_effect_attributes *attributes,
+                      struct bl_list_label *model)
 {
-    int error;
+    struct bl_list_texts *texts = &layers->labels.texts;
+    int error = bl_list_text_hold(texts, attributes->reason, &model->reason);
 
-    *cell = (struct bl_list_cell){
-        .kind = (uint8_t)kind,
-        .due = BL_LIST_LAYER_NOT_DUE,
-        /* An exemption has no evidence: what a client says of it must not make two states differ. */
-        .observed_at_ms = kind == BL_EFFECT_EXEMPT ? 0 : attributes->observed_at_ms,
-        .expires_at_ms = attributes->expires_at_ms,
-    };
-    error = bl_list_text_hold(&layers->texts, attributes->reason, &cell->reason);
-    if (error != BL_OK || kind == BL_EFFECT_EXEMPT)
-        return error;
-    if (kind == BL_EFFECT_DELIST) {
-        cell->of.delist.grace_ms = (int32_t)(attributes->suppress_until_ms - attributes->observed_at_ms);
-        error = bl_list_text_hold(&layers->texts, attributes->self_delists, &cell->of.delist.self_delists);
-    } else {
-        cell->is_operator = strcmp(attributes->source, BL_RECORD_OPERATOR) == 0;
-        error = hold_source(layers, attributes->source, &cell->of.source);
-    }
-    if (error != BL_OK)
-        bl_list_text_release(&layers->texts, cell->reason);
+    if (error == BL_OK)
+        error = bl_list_text_hold(texts, attributes->actor, &model->actor);
+    if (error == BL_OK && model->kind == BL_EFFECT_DELIST)
+        error = bl_list_text_hold(texts, attributes->self_delists, &model->self_delists);
+    if (error == BL_OK && model->kind == BL_EFFECT_LIST)
+        error = hold_source(layers, attributes->source, &model->source);
     return error;
 }
 
-void bl_list_layer_hold(struct bl_list_layers *layers, const struct bl_list_cell *cell)
+int bl_list_layer_hold_label(struct bl_list_layers *layers, enum bl_effect_kind kind,
+                             const struct bl_effect_attributes *attributes, uint8_t class_id, uint32_t *label)
 {
-    bl_list_text_hold_again(&layers->texts, cell->reason);
-    bl_list_text_hold_again(&layers->texts, cell->actor);
-    if (cell->kind == BL_EFFECT_LIST)
-        bl_list_text_hold_again(&layers->sources, cell->of.source);
-    else if (cell->kind == BL_EFFECT_DELIST)
-        bl_list_text_hold_again(&layers->texts, cell->of.delist.self_delists);
-}
+    struct bl_list_label model = {.kind = (uint8_t)kind, .class_id = class_id};
+    int error;
 
-void bl_list_layer_release(struct bl_list_layers *layers, const struct bl_list_cell *cell)
-{
-    bl_list_text_release(&layers->texts, cell->reason);
-    bl_list_text_release(&layers->texts, cell->actor);
-    if (cell->kind == BL_EFFECT_LIST)
-        bl_list_text_release(&layers->sources, cell->of.source);
-    else if (cell->kind == BL_EFFECT_DELIST)
-        bl_list_text_release(&layers->texts, cell->of.delist.self_delists);
+    if (kind == BL_EFFECT_LIST)
+        model.is_operator = strcmp(attributes->source, BL_RECORD_OPERATOR) == 0;
+    else if (kind == BL_EFFECT_DELIST)
+        model.grace_ms = (int32_t)(attributes->suppress_until_ms - attributes->observed_at_ms);
+    error = hold_texts(layers, attributes, &model);
+    if (error == BL_OK)
+        error = bl_list_label_hold(&layers->labels, &model, label);
+    /* The label holds its own by now. */
+    bl_list_label_release_texts(&layers->labels, &model);
+    return error;
 }
 
 uint32_t bl_list_layer_find(const struct bl_list_layers *layers, const struct bl_list_node *node,
@@ -114,26 +92,30 @@ uint32_t bl_list_layer_find(const struct bl_list_layers *layers, const struct bl
 
     for (; number != 0; number = bl_list_layer_at(layers, number)->next) {
         const struct bl_list_cell *cell = bl_list_layer_at(layers, number);
+        const struct bl_list_label *label = bl_list_layer_label(layers, cell);
 
-        if (cell->kind == kind && !cell->dead && (kind != BL_EFFECT_LIST || cell->of.source == source))
+        if (cell->due != BL_LIST_LAYER_DEAD && label->kind == kind &&
+            (kind != BL_EFFECT_LIST || label->source == source))
             break;
     }
     return number;
 }
 
 /* Exemption, delist, operator, others. */
-static int rank_of(const struct bl_list_cell *cell)
+static int rank_of(const struct bl_list_label *label)
 {
-    if (cell->kind == BL_EFFECT_EXEMPT)
+    if (label->kind == BL_EFFECT_EXEMPT)
         return 0;
-    if (cell->kind == BL_EFFECT_DELIST)
+    if (label->kind == BL_EFFECT_DELIST)
         return 1;
-    return cell->is_operator ? 2 : 3;
+    return label->is_operator ? 2 : 3;
 }
 
 /* True when @a stands before @b: rule 3's order of sources, those not configured last. */
-static bool is_stronger(const struct bl_list_layers *layers, const struct bl_list_cell *a, const struct bl_list_cell *b)
+static bool is_stronger(const struct bl_list_layers *layers, const struct bl_list_label *a,
+                        const struct bl_list_label *b)
 {
+    const struct bl_list_texts *sources = &layers->labels.sources;
     int rank_a = rank_of(a);
     int rank_b = rank_of(b);
     uint32_t order_a;
@@ -141,13 +123,13 @@ static bool is_stronger(const struct bl_list_layers *layers, const struct bl_lis
 
     if (rank_a != rank_b || rank_a != 3)
         return rank_a < rank_b;
-    order_a = layers->known[a->of.source].order;
-    order_b = layers->known[b->of.source].order;
+    order_a = layers->known[a->source].order;
+    order_b = layers->known[b->source].order;
     if (order_a != order_b || order_a != UINT32_MAX)
         return order_a < order_b;
     if (layers->classes[a->class_id].code != layers->classes[b->class_id].code)
         return layers->classes[a->class_id].code < layers->classes[b->class_id].code;
-    return strcmp(bl_list_text_at(&layers->sources, a->of.source), bl_list_text_at(&layers->sources, b->of.source)) < 0;
+    return strcmp(bl_list_text_at(sources, a->source), bl_list_text_at(sources, b->source)) < 0;
 }
 
 /* A renewal stands beside the cell that it replaces until that is killed, so equal ones may be neighbours for a
@@ -157,19 +139,20 @@ uint32_t bl_list_layer_link(struct bl_list_layers *layers, struct bl_list_node *
 {
     uint32_t number = bl_list_pool_take(&layers->cells);
     struct bl_list_cell *cell = bl_list_layer_at(layers, number);
+    const struct bl_list_label *label = bl_list_layer_label(layers, model);
     uint32_t *link = &node->first_cell;
 
     while (*link != 0) {
         const struct bl_list_cell *other = bl_list_layer_at(layers, *link);
 
-        if (!other->dead && !is_stronger(layers, other, model))
+        if (other->due != BL_LIST_LAYER_DEAD && !is_stronger(layers, bl_list_layer_label(layers, other), label))
             break;
         link = &bl_list_layer_at(layers, *link)->next;
     }
     *cell = *model;
     cell->next = *link;
     *link = number;
-    bl_list_layer_hold(layers, cell);
+    bl_list_label_hold_again(&layers->labels, cell->label);
     return number;
 }
 
@@ -181,7 +164,7 @@ void bl_list_layer_unlink(struct bl_list_layers *layers, struct bl_list_node *no
     while (*link != number)
         link = &bl_list_layer_at(layers, *link)->next;
     *link = cell->next;
-    bl_list_layer_release(layers, cell);
+    bl_list_label_release(&layers->labels, cell->label);
     bl_list_pool_give(&layers->cells, number);
 }
 
@@ -197,7 +180,7 @@ uint64_t bl_list_layer_addresses(uint8_t family, uint8_t length)
 void bl_list_layer_cover(struct bl_list_layers *layers, const struct bl_list_cell *cell,
                          const struct bl_list_node *node, int sign)
 {
-    struct bl_list_source *source = &layers->known[cell->of.source];
+    struct bl_list_source *source = &layers->known[bl_list_layer_label(layers, cell)->source];
     uint64_t *n_addresses = node->family == BL_FAMILY_IPV4 ? &source->n_ipv4 : &source->n_ipv6;
     uint64_t n = bl_list_layer_addresses(node->family, node->length);
 

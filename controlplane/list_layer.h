@@ -3,42 +3,30 @@
  *
  * Chain: the exemption, the delist, the operator's listing, then the other listings in the order of rule 3. So rules 1
  * to 3 of list_state.h read a chain from its front. A cell that was removed in a change not yet committed stays in its
- * chain, marked dead, and holds its strings: undo revives it without needing memory. Every reader skips the dead.
+ * chain, marked dead, and holds its label: undo revives it without needing memory. Every reader skips the dead.
  * Threads: as list_state.h. */
 #ifndef BL_LIST_LAYER_H
 #define BL_LIST_LAYER_H
 
 #include "bounceline/class.h"
-#include "controlplane/list_pool.h"
-#include "controlplane/list_text.h"
+#include "controlplane/list_label.h"
 #include "controlplane/list_trie.h"
 #include "controlplane/record.h"
 
-#define BL_LIST_LAYER_NOT_DUE UINT32_MAX /* no enum: those are int */
+/* No enum: those are int. */
+#define BL_LIST_LAYER_NOT_DUE UINT32_MAX
+#define BL_LIST_LAYER_DEAD (UINT32_MAX - 1)
 
 struct bl_list_cell {
     uint32_t next; /**< in its chain; 0: the last */
     uint32_t node;
-    uint32_t reason; /**< numbers of texts */
-    uint32_t actor;
-    uint32_t due;     /**< its place in the heap of list_due.c, or BL_LIST_LAYER_NOT_DUE */
-    uint8_t kind;     /**< BL_EFFECT_LIST, _DELIST or _EXEMPT */
-    uint8_t class_id; /**< LIST */
-    bool dead;
-    bool is_operator; /**< LIST, of the reserved source */
+    uint32_t label;
+    uint32_t due; /**< its place in the heap of list_due.c, or one of the two above */
     uint64_t serial;
     int64_t observed_at_ms;
-    int64_t expires_at_ms;
-    union {
-        uint32_t source; /**< LIST: number of the source */
-        struct {
-            int32_t grace_ms;      /**< from observed_at_ms to the end of what it suppresses */
-            uint32_t self_delists; /**< number of a text */
-        } delist;
-    } of;
 };
 
-_Static_assert(sizeof(struct bl_list_cell) == 56, "one a listing: keep it small");
+_Static_assert(sizeof(struct bl_list_cell) == 32, "one a listing: keep it small");
 
 /** What is known of a source while a listing names it. */
 struct bl_list_source {
@@ -50,8 +38,7 @@ struct bl_list_source {
 
 struct bl_list_layers {
     struct bl_list_pool cells;
-    struct bl_list_texts texts;   /**< reasons and actors */
-    struct bl_list_texts sources; /**< names */
+    struct bl_list_labels labels;
     struct bl_list_source *known; /**< by number of source */
     uint32_t n_known;
     const char *const *order; /**< borrowed */
@@ -67,21 +54,25 @@ static inline struct bl_list_cell *bl_list_layer_at(const struct bl_list_layers 
     return bl_list_pool_at(&layers->cells, cell);
 }
 
+static inline const struct bl_list_label *bl_list_layer_label(const struct bl_list_layers *layers,
+                                                              const struct bl_list_cell *cell)
+{
+    return bl_list_label_at(&layers->labels, cell->label);
+}
+
 /** The grace of a delist that fits: suppress_until_ms is at most so far from observed_at_ms. */
 #define BL_LIST_LAYER_GRACE_MS_MAX INT32_MAX
 
 /** DELIST: listings observed at or before it do not count. */
-static inline int64_t bl_list_layer_suppress_until(const struct bl_list_cell *cell)
+static inline int64_t bl_list_layer_suppress_until(const struct bl_list_cell *cell, const struct bl_list_label *label)
 {
-    return cell->observed_at_ms + cell->of.delist.grace_ms;
+    return cell->observed_at_ms + label->grace_ms;
 }
 
-/** Fills @p cell from the attributes; its strings are held once, until bl_list_layer_release. class_id, serial and actor
- * excepted, which are the caller's. @return 0 or BL_ENOMEM with nothing held. */
-int bl_list_layer_fill(struct bl_list_layers *layers, enum bl_effect_kind kind,
-                       const struct bl_effect_attributes *attributes, struct bl_list_cell *cell);
-void bl_list_layer_hold(struct bl_list_layers *layers, const struct bl_list_cell *cell);
-void bl_list_layer_release(struct bl_list_layers *layers, const struct bl_list_cell *cell);
+/** Holds the label of layers of @p kind with these attributes (of them the actor too) and, LIST, @p class_id.
+ * @return 0 or BL_ENOMEM with nothing held. */
+int bl_list_layer_hold_label(struct bl_list_layers *layers, enum bl_effect_kind kind,
+                             const struct bl_effect_attributes *attributes, uint8_t class_id, uint32_t *label);
 
 /** The living cell of @p kind (and, for a listing, @p source) at @p node; 0: none. */
 uint32_t bl_list_layer_find(const struct bl_list_layers *layers, const struct bl_list_node *node,
@@ -90,7 +81,7 @@ uint32_t bl_list_layer_find(const struct bl_list_layers *layers, const struct bl
 /** Puts a copy of @p model into the chain of @p node; a cell must be reserved. @return its number. */
 uint32_t bl_list_layer_link(struct bl_list_layers *layers, struct bl_list_node *node, const struct bl_list_cell *model);
 
-/** Takes the cell out of its chain, lets go of its strings and frees it. */
+/** Takes the cell out of its chain, lets go of its label and frees it. */
 void bl_list_layer_unlink(struct bl_list_layers *layers, struct bl_list_node *node, uint32_t cell);
 
 /** Adds the cell's prefix to what its source covers, or takes it off (@p sign -1). Listings only. */

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-void bl_list_pool_init(struct bl_list_pool *pool, uint32_t item_bytes)
+void bl_list_pool_init(struct bl_list_pool *pool, uint32_t item_bytes, uint32_t n_max)
 {
-    *pool = (struct bl_list_pool){.item_bytes = item_bytes, .next = 1};
+    *pool = (struct bl_list_pool){.item_bytes = item_bytes, .n_max = n_max, .next = 1};
 }
 
 void bl_list_pool_fini(struct bl_list_pool *pool)
@@ -14,15 +14,13 @@ void bl_list_pool_fini(struct bl_list_pool *pool)
     for (uint32_t i = 0; i < pool->n_slabs; i++)
         free(pool->slabs[i]);
     free(pool->slabs);
-    bl_list_pool_init(pool, pool->item_bytes);
+    bl_list_pool_init(pool, pool->item_bytes, pool->n_max);
 }
 
 /* Slabs are never moved: pointers to items stay good while others are taken. Not zeroed here but when taken, so that a
  * page costs nothing before it is used. */
 static int add_slab(struct bl_list_pool *pool)
 {
-    if (pool->n_slabs == UINT32_MAX >> BL_LIST_POOL_SHIFT)
-        return BL_ENOMEM;
     if (pool->n_slabs == pool->n_slabs_max) {
         uint32_t n_slabs_max = pool->n_slabs_max * 2 + 8;
         uint8_t **slabs = realloc(pool->slabs, n_slabs_max * sizeof(*slabs));
@@ -41,6 +39,8 @@ static int add_slab(struct bl_list_pool *pool)
 
 int bl_list_pool_reserve(struct bl_list_pool *pool, uint32_t n)
 {
+    if (pool->n_max - (pool->next - 1) + pool->n_free < n)
+        return BL_ENOMEM;
     while ((size_t)pool->n_slabs * BL_LIST_POOL_SLAB - (pool->n_slabs == 0 ? 0 : pool->next) + pool->n_free < n) {
         int error = add_slab(pool);
 

@@ -19,16 +19,19 @@ struct bl_list_pool {
     uint32_t n_slabs;
     uint32_t n_slabs_max;
     uint32_t item_bytes;
+    uint32_t n_max;
     uint32_t next;       /**< the first number that was never taken */
     uint32_t first_free; /**< given back; each starts with the number of the next */
     uint32_t n_free;
 };
 
-/** @param item_bytes a multiple of 8. Nothing is allocated yet. */
-void bl_list_pool_init(struct bl_list_pool *pool, uint32_t item_bytes);
+enum { BL_LIST_POOL_MAX = INT32_MAX }; /* a bit is left to tell two pools' numbers apart */
+
+/** @param item_bytes a multiple of 8. @param n_max at most so many items, up to BL_LIST_POOL_MAX. Nothing is allocated yet. */
+void bl_list_pool_init(struct bl_list_pool *pool, uint32_t item_bytes, uint32_t n_max);
 void bl_list_pool_fini(struct bl_list_pool *pool);
 
-/** Makes sure that the next @p n takes succeed. @return 0 or BL_ENOMEM (also at 2^32 items). */
+/** Makes sure that the next @p n takes succeed. @return 0 or BL_ENOMEM (also where n_max is in the way). */
 int bl_list_pool_reserve(struct bl_list_pool *pool, uint32_t n);
 
 /** A zeroed item; one must be reserved. */

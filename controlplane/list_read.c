@@ -38,7 +38,7 @@ void bl_list_state_count(const struct bl_list_state *state, struct bl_list_count
 
 void bl_list_state_cover(const struct bl_list_state *state, const char *source, struct bl_list_coverage *coverage)
 {
-    uint32_t number = bl_list_text_find(&state->layers.sources, source);
+    uint32_t number = bl_list_text_find(&state->layers.labels.sources, source);
 
     *coverage = (struct bl_list_coverage){0};
     if (number == 0)
@@ -50,33 +50,36 @@ void bl_list_state_cover(const struct bl_list_state *state, const char *source, 
 
 size_t bl_list_state_count_due(const struct bl_list_state *state, int64_t now_ms, size_t max)
 {
-    return bl_list_due_count(&state->due, &state->layers, now_ms, max);
+    return bl_list_due_count(&state->due, now_ms, max);
 }
 
 void bl_list_parts_describe(const struct bl_list_state *state, const struct bl_list_cell *cell,
                             struct bl_effect_attributes *attributes)
 {
+    const struct bl_list_label *label = bl_list_layer_label(&state->layers, cell);
+    const struct bl_list_texts *texts = &state->layers.labels.texts;
+
     *attributes = (struct bl_effect_attributes){
         .source = "",
-        .reason = bl_list_text_at(&state->layers.texts, cell->reason),
+        .reason = bl_list_text_at(texts, label->reason),
         .url = "",
-        .actor = bl_list_text_at(&state->layers.texts, cell->actor),
+        .actor = bl_list_text_at(texts, label->actor),
         .serial = cell->serial,
         .observed_at_ms = cell->observed_at_ms,
-        .expires_at_ms = cell->expires_at_ms,
+        .expires_at_ms = bl_list_due_time(&state->due, cell),
         .self_delists = "",
     };
-    if (cell->kind == BL_EFFECT_LIST) {
-        const struct bl_class *class = &state->classes.table[cell->class_id];
+    if (label->kind == BL_EFFECT_LIST) {
+        const struct bl_class *class = &state->classes.table[label->class_id];
 
-        attributes->source = bl_list_text_at(&state->layers.sources, cell->of.source);
+        attributes->source = bl_list_text_at(&state->layers.labels.sources, label->source);
         attributes->url = class->url;
         attributes->code = class->code;
         attributes->action = class->action;
         attributes->self_service = class->self_service;
-    } else if (cell->kind == BL_EFFECT_DELIST) {
-        attributes->suppress_until_ms = bl_list_layer_suppress_until(cell);
-        attributes->self_delists = bl_list_text_at(&state->layers.texts, cell->of.delist.self_delists);
+    } else if (label->kind == BL_EFFECT_DELIST) {
+        attributes->suppress_until_ms = bl_list_layer_suppress_until(cell, label);
+        attributes->self_delists = bl_list_text_at(texts, label->self_delists);
     }
 }
 
@@ -84,15 +87,21 @@ void bl_list_parts_describe(const struct bl_list_state *state, const struct bl_l
  * 3 out, and the rest. */
 enum strength { EXEMPTION, OPERATOR_LISTING, LISTING, DELIST, SUPPRESSED, STRENGTHS };
 
-static enum strength strength_of(const struct bl_list_cell *cell, int64_t suppress_until_ms)
+static enum strength strength_of(const struct bl_list_cell *cell, const struct bl_list_label *label,
+                                 int64_t suppress_until_ms)
 {
-    if (cell->kind == BL_EFFECT_EXEMPT)
+    if (label->kind == BL_EFFECT_EXEMPT)
         return EXEMPTION;
-    if (cell->kind == BL_EFFECT_DELIST)
+    if (label->kind == BL_EFFECT_DELIST)
         return DELIST;
-    if (cell->is_operator)
+    if (label->is_operator)
         return OPERATOR_LISTING;
     return cell->observed_at_ms > suppress_until_ms ? LISTING : SUPPRESSED;
+}
+
+static int64_t suppress_until(const struct bl_list_state *state, const struct bl_list_cell *cell)
+{
+    return bl_list_layer_suppress_until(cell, bl_list_layer_label(&state->layers, cell));
 }
 
 /* Of several delists the one that suppresses longest decides, wherever on the path it stands. */
@@ -104,8 +113,10 @@ static int64_t latest_delist(const struct bl_list_state *state, const struct bl_
         const struct bl_list_node *node = bl_list_trie_at(&state->trie, path->nodes[i]);
         uint32_t at = bl_list_layer_find(&state->layers, node, BL_EFFECT_DELIST, 0);
 
-        if (at != 0 && bl_list_layer_suppress_until(bl_list_layer_at(&state->layers, at)) > latest_ms)
-            latest_ms = bl_list_layer_suppress_until(bl_list_layer_at(&state->layers, at));
+        const struct bl_list_cell *cell = at == 0 ? NULL : bl_list_layer_at(&state->layers, at);
+
+        if (cell != NULL && suppress_until(state, cell) > latest_ms)
+            latest_ms = suppress_until(state, cell);
     }
     return latest_ms;
 }
@@ -123,12 +134,14 @@ struct found {
 static void add_found(const struct bl_list_state *state, const struct bl_list_node *node,
                       const struct bl_list_cell *cell, enum strength strength, struct found *found)
 {
+    const struct bl_list_label *label = bl_list_layer_label(&state->layers, cell);
+
     if (found->n_of[strength]++ == 0 && (strength == OPERATOR_LISTING || strength == LISTING) && found->class_id == 0)
-        found->class_id = cell->class_id;
+        found->class_id = label->class_id;
     if (found->n == found->max)
         return;
     found->layers[found->n] = (struct bl_list_layer){
-        .kind = (enum bl_effect_kind)cell->kind,
+        .kind = (enum bl_effect_kind)label->kind,
         .prefix = bl_list_trie_prefix(node),
         .suppressed = strength == SUPPRESSED,
     };
@@ -147,10 +160,10 @@ static void collect(const struct bl_list_state *state, const struct bl_list_path
             const struct bl_list_cell *cell = bl_list_layer_at(&state->layers, at);
 
             at = cell->next;
-            if (cell->dead || strength_of(cell, suppress_until_ms) != strength)
+            if (cell->due == BL_LIST_LAYER_DEAD ||
+                strength_of(cell, bl_list_layer_label(&state->layers, cell), suppress_until_ms) != strength)
                 continue;
-            if (strength == DELIST && bl_list_layer_suppress_until(cell) == suppress_until_ms &&
-                found->delist == SIZE_MAX)
+            if (strength == DELIST && suppress_until(state, cell) == suppress_until_ms && found->delist == SIZE_MAX)
                 found->delist = found->n;
             add_found(state, node, cell, strength, found);
         }
@@ -202,7 +215,7 @@ static int find_cell(const struct bl_list_state *state, enum bl_effect_kind kind
 int bl_list_state_find(const struct bl_list_state *state, const struct bl_prefix *prefix, const char *source,
                        struct bl_effect_attributes *attributes)
 {
-    uint32_t number = bl_list_text_find(&state->layers.sources, source);
+    uint32_t number = bl_list_text_find(&state->layers.labels.sources, source);
 
     return number == 0 ? BL_ENOENT : find_cell(state, BL_EFFECT_LIST, prefix, number, attributes);
 }
@@ -230,14 +243,15 @@ static int walk_layers(const struct layer_walk *walk, uint32_t number, int64_t s
     /* A delist stands before the listings of its node. */
     for (uint32_t at = node->first_cell; at != 0 && result == 0;) {
         const struct bl_list_cell *cell = bl_list_layer_at(&state->layers, at);
+        const struct bl_list_label *label = bl_list_layer_label(&state->layers, cell);
 
         at = cell->next;
-        if (cell->dead)
+        if (cell->due == BL_LIST_LAYER_DEAD)
             continue;
-        if (cell->kind == BL_EFFECT_DELIST && bl_list_layer_suppress_until(cell) > suppress_until_ms)
-            suppress_until_ms = bl_list_layer_suppress_until(cell);
-        layer.kind = (enum bl_effect_kind)cell->kind;
-        layer.suppressed = strength_of(cell, suppress_until_ms) == SUPPRESSED;
+        if (label->kind == BL_EFFECT_DELIST && bl_list_layer_suppress_until(cell, label) > suppress_until_ms)
+            suppress_until_ms = bl_list_layer_suppress_until(cell, label);
+        layer.kind = (enum bl_effect_kind)label->kind;
+        layer.suppressed = strength_of(cell, label, suppress_until_ms) == SUPPRESSED;
         bl_list_parts_describe(state, cell, &layer.attributes);
         result = walk->each(walk->context, &layer);
     }
@@ -297,7 +311,7 @@ static int walk_source(const struct source_walk *walk, uint32_t number)
 int bl_list_state_each_of_source(const struct bl_list_state *state, const char *source,
                                  int (*each)(void *context, const struct bl_prefix *prefix), void *context)
 {
-    const struct source_walk walk = {state, bl_list_text_find(&state->layers.sources, source), each, context};
+    const struct source_walk walk = {state, bl_list_text_find(&state->layers.labels.sources, source), each, context};
     int result;
 
     if (walk.source == 0)

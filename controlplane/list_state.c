@@ -54,60 +54,70 @@ void bl_list_state_free(struct bl_list_state *state)
 }
 
 /* Counts a cell in that lives from now on. No memory is needed: list_due.c had a place for it, or has one reserved. */
-static void count_in(struct bl_list_state *state, uint32_t number)
+static void count_in(struct bl_list_state *state, uint32_t number, int64_t expires_at_ms)
 {
     const struct bl_list_cell *cell = bl_list_layer_at(&state->layers, number);
+    const struct bl_list_label *label = bl_list_layer_label(&state->layers, cell);
 
-    state->n_layers[cell->kind]++;
-    if (cell->kind == BL_EFFECT_LIST) {
-        state->classes.n_listings[cell->class_id]++;
+    state->n_layers[label->kind]++;
+    if (label->kind == BL_EFFECT_LIST) {
+        state->classes.n_listings[label->class_id]++;
         bl_list_layer_cover(&state->layers, cell, bl_list_trie_at(&state->trie, cell->node), 1);
     }
-    if (cell->expires_at_ms != 0)
-        bl_list_due_add(&state->due, &state->layers, number);
+    if (expires_at_ms != 0)
+        bl_list_due_add(&state->due, &state->layers, number, expires_at_ms);
 }
 
 /* The class may be left without listings: kill_cell frees it, a rollback does not, as the table has its own undo. */
 static void count_out(struct bl_list_state *state, uint32_t number)
 {
     const struct bl_list_cell *cell = bl_list_layer_at(&state->layers, number);
+    const struct bl_list_label *label = bl_list_layer_label(&state->layers, cell);
 
-    state->n_layers[cell->kind]--;
-    if (cell->kind == BL_EFFECT_LIST) {
-        state->classes.n_listings[cell->class_id]--;
+    state->n_layers[label->kind]--;
+    if (label->kind == BL_EFFECT_LIST) {
+        state->classes.n_listings[label->class_id]--;
         bl_list_layer_cover(&state->layers, cell, bl_list_trie_at(&state->trie, cell->node), -1);
     }
-    if (cell->expires_at_ms != 0)
+    if (cell->due != BL_LIST_LAYER_NOT_DUE)
         bl_list_due_remove(&state->due, &state->layers, number);
 }
 
 /* The number of changes goes with each act: a rollback forgets what was written down since. */
-static void push(struct bl_list_state *state, enum bl_list_undo_act act, uint32_t cell)
+static void push(struct bl_list_state *state, enum bl_list_undo_act act, uint32_t cell, int64_t expires_at_ms)
 {
-    bl_list_undo_push(&state->undo, act, cell, state->effective.n_changes);
+    const struct bl_list_undo_entry entry = {state->effective.n_changes, expires_at_ms, cell, (uint32_t)act};
+
+    bl_list_undo_push(&state->undo, &entry);
 }
 
-static uint32_t link_cell(struct bl_list_state *state, uint32_t node, struct bl_list_cell *model)
+/* A layer to be set: what its cell will be, and when it ends. */
+struct model {
+    struct bl_list_cell cell;
+    int64_t expires_at_ms;
+};
+
+static void link_cell(struct bl_list_state *state, uint32_t node, struct model *model)
 {
     uint32_t number;
 
-    model->node = node;
-    number = bl_list_layer_link(&state->layers, bl_list_trie_at(&state->trie, node), model);
-    push(state, BL_LIST_UNDO_LINK, number);
-    count_in(state, number);
-    return number;
+    model->cell.node = node;
+    number = bl_list_layer_link(&state->layers, bl_list_trie_at(&state->trie, node), &model->cell);
+    push(state, BL_LIST_UNDO_LINK, number, 0);
+    count_in(state, number, model->expires_at_ms);
 }
 
 static void kill_cell(struct bl_list_state *state, uint32_t number)
 {
     struct bl_list_cell *cell = bl_list_layer_at(&state->layers, number);
+    const struct bl_list_label *label = bl_list_layer_label(&state->layers, cell);
 
-    push(state, BL_LIST_UNDO_KILL, number);
+    push(state, BL_LIST_UNDO_KILL, number, bl_list_due_time(&state->due, cell));
     count_out(state, number);
-    cell->dead = true;
-    if (cell->kind == BL_EFFECT_LIST && state->classes.n_listings[cell->class_id] == 0) {
-        push(state, BL_LIST_UNDO_CLASS, 0);
-        bl_list_class_clear(&state->classes, cell->class_id);
+    cell->due = BL_LIST_LAYER_DEAD;
+    if (label->kind == BL_EFFECT_LIST && state->classes.n_listings[label->class_id] == 0) {
+        push(state, BL_LIST_UNDO_CLASS, 0, 0);
+        bl_list_class_clear(&state->classes, label->class_id);
     }
 }
 
@@ -126,11 +136,16 @@ static int reserve(struct bl_list_state *state)
 }
 
 /* True when a renewal can't change what is enforced: then the subtree need not be looked at. */
-static bool is_same_to_rules(const struct bl_list_cell *a, const struct bl_list_cell *b)
+static bool is_same_to_rules(const struct bl_list_layers *layers, const struct bl_list_cell *a,
+                             const struct bl_list_cell *b)
 {
-    if (a->kind == BL_EFFECT_LIST)
-        return a->class_id == b->class_id && a->observed_at_ms == b->observed_at_ms;
-    return a->kind == BL_EFFECT_EXEMPT || bl_list_layer_suppress_until(a) == bl_list_layer_suppress_until(b);
+    const struct bl_list_label *label_a = bl_list_layer_label(layers, a);
+    const struct bl_list_label *label_b = bl_list_layer_label(layers, b);
+
+    if (label_a->kind == BL_EFFECT_LIST)
+        return label_a->class_id == label_b->class_id && a->observed_at_ms == b->observed_at_ms;
+    return label_a->kind == BL_EFFECT_EXEMPT ||
+           bl_list_layer_suppress_until(a, label_a) == bl_list_layer_suppress_until(b, label_b);
 }
 
 static int evaluate(struct bl_list_state *state, const struct bl_list_path *path)
@@ -139,8 +154,9 @@ static int evaluate(struct bl_list_state *state, const struct bl_list_path *path
     return state->effective.lost ? BL_ENOMEM : BL_OK;
 }
 
-static int set_layer(struct bl_list_state *state, const struct bl_prefix *prefix, struct bl_list_cell *model)
+static int set_layer(struct bl_list_state *state, const struct bl_prefix *prefix, struct model *model)
 {
+    const struct bl_list_label *label = bl_list_layer_label(&state->layers, &model->cell);
     struct bl_list_path path;
     uint32_t node;
     uint32_t old;
@@ -151,14 +167,16 @@ static int set_layer(struct bl_list_state *state, const struct bl_prefix *prefix
     if (error != BL_OK)
         return error;
     node = path.nodes[path.n - 1];
-    old = bl_list_layer_find(&state->layers, bl_list_trie_at(&state->trie, node), (enum bl_effect_kind)model->kind,
-                             model->of.source);
+    old = bl_list_layer_find(&state->layers, bl_list_trie_at(&state->trie, node), (enum bl_effect_kind)label->kind,
+                             label->source);
     /* First in, then out: a number that this listing alone had is not given a new meaning by its own renewal. */
-    (void)link_cell(state, node, model);
+    link_cell(state, node, model);
     if (old == 0)
         return evaluate(state, &path);
     kill_cell(state, old);
-    return is_same_to_rules(bl_list_layer_at(&state->layers, old), model) ? BL_OK : evaluate(state, &path);
+    if (is_same_to_rules(&state->layers, bl_list_layer_at(&state->layers, old), &model->cell))
+        return BL_OK;
+    return evaluate(state, &path);
 }
 
 /* What is absent stays absent: that a removal comes twice, or late, is no fault. */
@@ -243,30 +261,35 @@ static int choose_class(struct bl_list_state *state, const struct bl_effect_attr
     if (*class_id == 0)
         return bl_error_set(detail, BL_EFULL, "all %d classes are in use: no number for code %u, action %s",
                             BL_CLASS_LAST, class.code, bl_class_action_text(class.action));
-    push(state, BL_LIST_UNDO_CLASS, 0);
+    push(state, BL_LIST_UNDO_CLASS, 0, 0);
     return BL_OK;
 }
 
 static int set_group(struct bl_list_state *state, const struct bl_effect_group *group, uint64_t serial,
                      const char *actor, struct bl_error_detail *detail)
 {
-    const struct bl_effect_attributes *attributes = &group->attributes;
-    struct bl_list_cell model;
-    int error = bl_list_layer_fill(&state->layers, group->kind, attributes, &model);
+    struct bl_effect_attributes attributes = group->attributes;
+    struct model model = {.expires_at_ms = attributes.expires_at_ms};
+    uint8_t class_id = 0;
+    int error = BL_OK;
 
+    /* A snapshot says who set it and when; a record is that itself. */
+    if (attributes.actor == NULL || attributes.actor[0] == '\0')
+        attributes.actor = actor;
+    if (group->kind == BL_EFFECT_LIST)
+        error = choose_class(state, &attributes, &class_id, detail);
+    if (error == BL_OK)
+        error = bl_list_layer_hold_label(&state->layers, group->kind, &attributes, class_id, &model.cell.label);
     if (error != BL_OK)
         return error;
-    /* A snapshot says who set it and when; a record is that itself. */
-    if (attributes->actor != NULL && attributes->actor[0] != '\0')
-        actor = attributes->actor;
-    model.serial = attributes->serial != 0 ? attributes->serial : serial;
-    error = bl_list_text_hold(&state->layers.texts, actor, &model.actor);
-    if (error == BL_OK && group->kind == BL_EFFECT_LIST)
-        error = choose_class(state, attributes, &model.class_id, detail);
+    model.cell.due = BL_LIST_LAYER_NOT_DUE;
+    model.cell.serial = attributes.serial != 0 ? attributes.serial : serial;
+    /* An exemption has no evidence: what a client says of it must not make two states differ. */
+    model.cell.observed_at_ms = group->kind == BL_EFFECT_EXEMPT ? 0 : attributes.observed_at_ms;
     for (size_t i = 0; i < group->n_prefixes && error == BL_OK; i++)
         error = set_layer(state, &group->prefixes[i], &model);
-    /* Each cell holds its own by now. */
-    bl_list_layer_release(&state->layers, &model);
+    /* Each cell holds it by now. */
+    bl_list_label_release(&state->layers.labels, model.cell.label);
     return error;
 }
 
@@ -276,7 +299,7 @@ static int remove_group(struct bl_list_state *state, const struct bl_effect_grou
     int error = BL_OK;
 
     if (group->kind == BL_EFFECT_UNLIST) {
-        source = bl_list_text_find(&state->layers.sources, group->attributes.source);
+        source = bl_list_text_find(&state->layers.labels.sources, group->attributes.source);
         /* A name that nothing holds has no listings. */
         if (source == 0)
             return BL_OK;
@@ -340,12 +363,12 @@ static void undo_link(struct bl_list_state *state, uint32_t number)
     bl_list_trie_prune(&state->trie, node_number);
 }
 
-static void undo_kill(struct bl_list_state *state, uint32_t number)
+static void undo_kill(struct bl_list_state *state, uint32_t number, int64_t expires_at_ms)
 {
     struct bl_list_cell *cell = bl_list_layer_at(&state->layers, number);
 
-    cell->dead = false;
-    count_in(state, number);
+    cell->due = BL_LIST_LAYER_NOT_DUE;
+    count_in(state, number, expires_at_ms);
     evaluate_at(state, bl_list_trie_at(&state->trie, cell->node));
 }
 
@@ -361,7 +384,7 @@ void bl_list_state_rollback(struct bl_list_state *state, size_t mark)
         if (entry->act == BL_LIST_UNDO_LINK)
             undo_link(state, entry->cell);
         else if (entry->act == BL_LIST_UNDO_KILL)
-            undo_kill(state, entry->cell);
+            undo_kill(state, entry->cell, entry->expires_at_ms);
         else
             bl_list_class_undo(&state->classes);
     }
@@ -428,18 +451,17 @@ size_t bl_list_state_due(struct bl_list_state *state, int64_t now_ms, size_t max
 
     if (max > state->due.n)
         max = state->due.n;
-    if (max == 0 || bl_list_layer_at(&state->layers, state->due.cells[0])->expires_at_ms > now_ms ||
-        make_due_memory(state, max) != BL_OK)
+    if (max == 0 || state->due.times_ms[0] > now_ms || make_due_memory(state, max) != BL_OK)
         return 0;
     n = bl_list_due_find(&state->due, &state->layers, now_ms, state->due_cells, max);
     for (size_t i = 0; i < n; i++) {
         const struct bl_list_cell *cell = bl_list_layer_at(&state->layers, state->due_cells[i]);
-        bool is_list = cell->kind == BL_EFFECT_LIST;
+        const struct bl_list_label *label = bl_list_layer_label(&state->layers, cell);
 
         state->due_prefixes[i] = bl_list_trie_prefix(bl_list_trie_at(&state->trie, cell->node));
         state->due_groups[i] = (struct bl_effect_group){
-            .kind = (enum bl_effect_kind)(cell->kind + 1),
-            .attributes = {.source = is_list ? bl_list_text_at(&state->layers.sources, cell->of.source) : "",
+            .kind = (enum bl_effect_kind)(label->kind + 1),
+            .attributes = {.source = bl_list_text_at(&state->layers.labels.sources, label->source),
                            .reason = "",
                            .url = "",
                            .actor = ""},

@@ -59,7 +59,7 @@ int bl_list_trie_init(struct bl_list_trie *trie)
     const struct bl_ip6 zero = {0, 0};
     int error;
 
-    bl_list_pool_init(&trie->nodes, sizeof(struct bl_list_node));
+    bl_list_pool_init(&trie->nodes, sizeof(struct bl_list_node), BL_LIST_POOL_MAX);
     /* The roots are there for ever: no path is empty, and every node but these has one above it. */
     error = bl_list_pool_reserve(&trie->nodes, 2);
     if (error != BL_OK)

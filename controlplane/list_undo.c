@@ -26,15 +26,15 @@ int bl_list_undo_reserve(struct bl_list_undo *undo, size_t n)
     return BL_OK;
 }
 
-void bl_list_undo_push(struct bl_list_undo *undo, enum bl_list_undo_act act, uint32_t cell, size_t n_changes)
+void bl_list_undo_push(struct bl_list_undo *undo, const struct bl_list_undo_entry *entry)
 {
-    undo->entries[undo->n++] = (struct bl_list_undo_entry){n_changes, cell, (uint32_t)act};
+    undo->entries[undo->n++] = *entry;
 }
 
 void bl_list_undo_reset(struct bl_list_undo *undo)
 {
     undo->n = 0;
-    /* An import of millions comes once; its 16 bytes an act need not stay. */
+    /* An import of millions comes once; its 24 bytes an act need not stay. */
     if (undo->n_max > ENTRIES_KEPT_MAX)
         bl_list_undo_fini(undo);
 }

@@ -16,7 +16,8 @@ enum bl_list_undo_act {
 };
 
 struct bl_list_undo_entry {
-    size_t n_changes; /**< of the effective set, before the act */
+    size_t n_changes;      /**< of the effective set, before the act */
+    int64_t expires_at_ms; /**< KILL: only list_due.h knew */
     uint32_t cell;
     uint32_t act; /**< enum bl_list_undo_act */
 };
@@ -33,7 +34,7 @@ void bl_list_undo_fini(struct bl_list_undo *undo);
 int bl_list_undo_reserve(struct bl_list_undo *undo, size_t n);
 
 /** Room must be reserved. */
-void bl_list_undo_push(struct bl_list_undo *undo, enum bl_list_undo_act act, uint32_t cell, size_t n_changes);
+void bl_list_undo_push(struct bl_list_undo *undo, const struct bl_list_undo_entry *entry);
 
 /** Forgets all, and gives memory back where it was much. */
 void bl_list_undo_reset(struct bl_list_undo *undo);

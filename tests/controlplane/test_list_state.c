@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/list_label.h"
 #include "controlplane/list_state.h"
 #include "controlplane/list_trie.h"
 
@@ -488,6 +489,84 @@ START_TEST(trie_gives_back_every_node)
 }
 END_TEST
 
+/* Full, a set of labels refuses a new one and holds nothing of it; what is held is found, and room that got free is used. */
+START_TEST(labels_are_held_once_and_refused_when_full)
+{
+    enum { N_MAX = 300 };
+    static struct bl_list_labels labels;
+    struct bl_list_label model = {.kind = BL_EFFECT_LIST, .class_id = 1};
+    uint32_t numbers[N_MAX];
+    uint32_t number;
+    char reason[32];
+
+    ck_assert_int_eq(bl_list_labels_init(&labels, N_MAX), BL_OK);
+    for (int round = 0; round < 2; round++) {
+        for (unsigned i = 0; i <= N_MAX; i++) {
+            (void)snprintf(reason, sizeof(reason), "reason %u", i);
+            ck_assert_int_eq(bl_list_text_hold(&labels.texts, reason, &model.reason), BL_OK);
+            ck_assert_int_eq(bl_list_label_hold(&labels, &model, &number), i < N_MAX ? BL_OK : BL_ENOMEM);
+            if (i < N_MAX)
+                numbers[i] = number;
+            bl_list_label_release_texts(&labels, &model);
+        }
+        ck_assert_uint_eq(bl_list_text_find(&labels.texts, "reason 300"), 0);
+        for (unsigned i = 0; i < N_MAX; i++) {
+            (void)snprintf(reason, sizeof(reason), "reason %u", i);
+            model.reason = bl_list_text_find(&labels.texts, reason);
+            ck_assert_uint_ne(model.reason, 0);
+            ck_assert_int_eq(bl_list_label_hold(&labels, &model, &number), BL_OK);
+            ck_assert_uint_eq(number, numbers[i]);
+            bl_list_label_release(&labels, number);
+            bl_list_label_release(&labels, number);
+            ck_assert_uint_eq(bl_list_text_find(&labels.texts, reason), 0);
+        }
+        ck_assert_uint_eq(labels.n, 0);
+    }
+    bl_list_labels_fini(&labels);
+}
+END_TEST
+
+/* The heap has the times: what is taken back must end when it would have, also in a pile of others. */
+START_TEST(times_come_back_with_a_rollback)
+{
+    enum { N = 200 };
+    const struct bl_effect_group *groups;
+    struct bl_effect_attributes attributes = listing("zeta", 606, 1);
+    struct bl_effect_attributes found;
+    struct bl_prefix prefix;
+    char text[32];
+    size_t mark;
+
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(text, sizeof(text), "192.0.2.%d", i);
+        attributes.expires_at_ms = 1000 + i * 7919 % N;
+        ck_assert_int_eq(apply(BL_EFFECT_LIST, text, attributes), BL_OK);
+    }
+    bl_list_state_commit(state, 1, &changes);
+    mark = bl_list_state_mark(state);
+    for (int i = 0; i < N; i += 2) {
+        (void)snprintf(text, sizeof(text), "192.0.2.%d", i);
+        attributes.expires_at_ms = i % 4 == 0 ? 0 : 5;
+        ck_assert_int_eq(apply(BL_EFFECT_LIST, text, attributes), BL_OK);
+    }
+    ck_assert_uint_eq(bl_list_state_count_due(state, 5, N), N / 4);
+    bl_list_state_rollback(state, mark);
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(text, sizeof(text), "192.0.2.%d", i);
+        prefix = prefix_of(text);
+        ck_assert_int_eq(bl_list_state_find(state, &prefix, "zeta", &found), BL_OK);
+        ck_assert_int_eq(found.expires_at_ms, 1000 + i * 7919 % N);
+    }
+    for (int again = 0; again < 2; again++) {
+        ck_assert_uint_eq(bl_list_state_due(state, 1000 + N, N, &groups), N);
+        for (int i = 0; i < N; i++) {
+            ck_assert_int_eq(bl_list_state_find(state, &groups[i].prefixes[0], "zeta", &found), BL_OK);
+            ck_assert_int_eq(found.expires_at_ms, 1000 + i);
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("list_state");
@@ -517,6 +596,8 @@ int main(void)
     tcase_add_test(rules, restored_classes_must_be_a_table);
     tcase_add_test(rules, large_groups_can_be_taken_back);
     tcase_add_test(rules, trie_gives_back_every_node);
+    tcase_add_test(rules, labels_are_held_once_and_refused_when_full);
+    tcase_add_test(rules, times_come_back_with_a_rollback);
     suite_add_tcase(suite, rules);
     srunner_run_all(runner, CK_NORMAL);
     n_failed = srunner_ntests_failed(runner);
