@@ -47,15 +47,11 @@ static void move(struct bl_list_due *due, const struct bl_list_layers *layers, s
     put(due, layers, to, due->cells[from], due->times_ms[from]);
 }
 
-/* Puts @cell where it belongs, up or down from the free @place. */
-static void settle(struct bl_list_due *due, const struct bl_list_layers *layers, size_t place, uint32_t cell,
-                   int64_t time_ms)
+/* Puts @cell where it belongs, down from the free @place. */
+static void sink(struct bl_list_due *due, const struct bl_list_layers *layers, size_t place, uint32_t cell,
+                 int64_t time_ms)
 {
-    while (place > 0 && due->times_ms[(place - 1) / 2] > time_ms) {
-        move(due, layers, (place - 1) / 2, place);
-        place = (place - 1) / 2;
-    }
-    for (;;) {
+    while (!due->is_pile) {
         size_t below = place * 2 + 1;
 
         if (below + 1 < due->n && due->times_ms[below + 1] < due->times_ms[below])
@@ -66,6 +62,17 @@ static void settle(struct bl_list_due *due, const struct bl_list_layers *layers,
         place = below;
     }
     put(due, layers, place, cell, time_ms);
+}
+
+/* Puts @cell where it belongs, up or down from the free @place. */
+static void settle(struct bl_list_due *due, const struct bl_list_layers *layers, size_t place, uint32_t cell,
+                   int64_t time_ms)
+{
+    while (!due->is_pile && place > 0 && due->times_ms[(place - 1) / 2] > time_ms) {
+        move(due, layers, (place - 1) / 2, place);
+        place = (place - 1) / 2;
+    }
+    sink(due, layers, place, cell, time_ms);
 }
 
 void bl_list_due_add(struct bl_list_due *due, const struct bl_list_layers *layers, uint32_t cell, int64_t time_ms)
@@ -86,6 +93,13 @@ void bl_list_due_remove(struct bl_list_due *due, const struct bl_list_layers *la
     /* What was last may belong above its new place, not only below: it comes from another branch. */
     if (place != last)
         settle(due, layers, place, due->cells[last], due->times_ms[last]);
+}
+
+void bl_list_due_order(struct bl_list_due *due, const struct bl_list_layers *layers)
+{
+    due->is_pile = false;
+    for (size_t place = due->n / 2; place > 0; place--)
+        sink(due, layers, place - 1, due->cells[place - 1], due->times_ms[place - 1]);
 }
 
 /* Out and in again: what is due is not done until its record is on disk, and may be asked for again. What is out waits in

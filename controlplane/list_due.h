@@ -13,6 +13,7 @@ struct bl_list_due {
     uint32_t *cells;
     size_t n;
     size_t n_max;
+    bool is_pile; /**< of a list that is loaded: in no order until bl_list_due_order */
 };
 
 void bl_list_due_fini(struct bl_list_due *due);
@@ -29,6 +30,9 @@ static inline int64_t bl_list_due_time(const struct bl_list_due *due, const stru
 /** Room must be reserved, or the cell have been in it since (undo). */
 void bl_list_due_add(struct bl_list_due *due, const struct bl_list_layers *layers, uint32_t cell, int64_t time_ms);
 void bl_list_due_remove(struct bl_list_due *due, const struct bl_list_layers *layers, uint32_t cell);
+
+/** Makes a heap of the pile, in one pass from below. */
+void bl_list_due_order(struct bl_list_due *due, const struct bl_list_layers *layers);
 
 /** Up to @p max cells due at @p now_ms, soonest first. They stay in the heap. @return the number. */
 size_t bl_list_due_find(struct bl_list_due *due, const struct bl_list_layers *layers, int64_t now_ms, uint32_t *cells,

@@ -10,6 +10,7 @@ struct run {
     struct bl_list_effective *effective;
     const struct bl_list_trie *trie;
     const struct bl_list_layers *layers;
+    struct bl_digest_batch *batch;         /* NULL: one entry at a time */
     uint32_t feeds[BL_LIST_TRIE_PATH_MAX]; /* the nodes above that have listings not of the operator, widest first */
 };
 
@@ -118,9 +119,9 @@ static void write_down(struct bl_list_effective *effective, const struct bl_pref
 }
 
 /* The digest costs four hashes a change, and saves a walk over millions for each answer. */
-static void set_entry(struct bl_list_effective *effective, const struct bl_list_node *node, uint8_t before,
-                      uint8_t after)
+static void set_entry(const struct run *run, const struct bl_list_node *node, uint8_t before, uint8_t after)
 {
+    struct bl_list_effective *effective = run->effective;
     struct bl_prefix prefix = bl_list_trie_prefix(node);
     uint64_t *n = node->family == BL_FAMILY_IPV4 ? &effective->n_ipv4 : &effective->n_ipv6;
 
@@ -129,7 +130,10 @@ static void set_entry(struct bl_list_effective *effective, const struct bl_list_
         (*n)--;
     }
     if (after != BL_CLASS_NONE) {
-        bl_digest_add(&effective->digest, effective->epoch, &prefix, after);
+        if (run->batch != NULL)
+            bl_digest_batch_add(run->batch, &effective->digest, effective->epoch, &prefix, after);
+        else
+            bl_digest_add(&effective->digest, effective->epoch, &prefix, after);
         (*n)++;
     }
     write_down(effective, &prefix, after);
@@ -149,7 +153,7 @@ static void visit(struct run *run, uint32_t number, struct cover cover, uint8_t 
     entry_before = bl_list_effective_entry(before, old);
     entry_after = bl_list_effective_entry(after, node->value);
     if (entry_before != entry_after)
-        set_entry(run->effective, node, entry_before, entry_after);
+        set_entry(run, node, entry_before, entry_after);
     for (int side = 0; side < 2; side++)
         if (node->children[side] != 0)
             visit(run, node->children[side], cover, old, node->value);
@@ -168,4 +172,18 @@ void bl_list_effective_evaluate(struct bl_list_effective *effective, const struc
     if (path->n > 1)
         above = bl_list_trie_at(trie, path->nodes[path->n - 2])->value;
     visit(&run, path->nodes[path->n - 1], cover, above, above);
+}
+
+void bl_list_effective_evaluate_all(struct bl_list_effective *effective, const struct bl_list_trie *trie,
+                                    const struct bl_list_layers *layers)
+{
+    struct bl_digest_batch batch = {.n = 0};
+    struct run run = {.effective = effective, .trie = trie, .layers = layers, .batch = &batch};
+    const struct cover cover = {.suppress_until_ms = INT64_MIN};
+
+    effective->quiet = true;
+    visit(&run, trie->root_ipv4, cover, BL_CLASS_NONE, BL_CLASS_NONE);
+    visit(&run, trie->root_ipv6, cover, BL_CLASS_NONE, BL_CLASS_NONE);
+    effective->quiet = false;
+    bl_digest_batch_end(&batch, &effective->digest, effective->epoch);
 }

@@ -17,7 +17,7 @@ struct bl_list_effective {
     uint64_t n_ipv6;
     struct bl_digest digest;
     uint64_t epoch;
-    bool quiet; /**< a rollback: nothing is written down */
+    bool quiet; /**< a rollback or a restore: nothing is written down */
     bool lost;  /**< there was no memory to write a change down: the caller must roll back */
 };
 
@@ -26,6 +26,10 @@ void bl_list_effective_fini(struct bl_list_effective *effective);
 /** Brings the node that ends @p path, and all below it, up to date with the chains. */
 void bl_list_effective_evaluate(struct bl_list_effective *effective, const struct bl_list_trie *trie,
                                 const struct bl_list_layers *layers, const struct bl_list_path *path);
+
+/** Brings a trie up to date that nothing was evaluated of: one walk, and nothing is written down. */
+void bl_list_effective_evaluate_all(struct bl_list_effective *effective, const struct bl_list_trie *trie,
+                                    const struct bl_list_layers *layers);
 
 /** Forgets the changes that were handed out, and their memory where it was much. */
 void bl_list_effective_reset(struct bl_list_effective *effective);

@@ -23,6 +23,8 @@ struct bl_list_state {
     struct bl_list_undo undo;
     uint64_t n_layers[BL_EFFECT_EXEMPT + 1]; /**< living ones, by kind */
     bool handed_out;                         /**< the changes belong to who committed, until the next apply */
+    bool restoring;                          /**< no undo, and nothing is evaluated */
+    struct bl_list_path path;                /**< of the last insert; no nodes once one was taken out */
 
     /* The answer of bl_list_state_due. */
     struct bl_effect_group *due_groups;

@@ -88,6 +88,8 @@ static void push(struct bl_list_state *state, enum bl_list_undo_act act, uint32_
 {
     const struct bl_list_undo_entry entry = {state->effective.n_changes, expires_at_ms, cell, (uint32_t)act};
 
+    if (state->restoring)
+        return;
     bl_list_undo_push(&state->undo, &entry);
 }
 
@@ -119,6 +121,15 @@ static void kill_cell(struct bl_list_state *state, uint32_t number)
         push(state, BL_LIST_UNDO_CLASS, 0, 0);
         bl_list_class_clear(&state->classes, label->class_id);
     }
+    if (state->restoring)
+        bl_list_layer_unlink(&state->layers, bl_list_trie_at(&state->trie, cell->node), number);
+}
+
+/* What was taken out may have been on the path. */
+static void prune(struct bl_list_state *state, uint32_t node)
+{
+    bl_list_trie_prune(&state->trie, node);
+    state->path.n = 0;
 }
 
 /* All the memory that one prefix and its undo can take, the nodes excepted. */
@@ -150,6 +161,8 @@ static bool is_same_to_rules(const struct bl_list_layers *layers, const struct b
 
 static int evaluate(struct bl_list_state *state, const struct bl_list_path *path)
 {
+    if (state->restoring)
+        return BL_OK;
     bl_list_effective_evaluate(&state->effective, &state->trie, &state->layers, path);
     return state->effective.lost ? BL_ENOMEM : BL_OK;
 }
@@ -157,26 +170,25 @@ static int evaluate(struct bl_list_state *state, const struct bl_list_path *path
 static int set_layer(struct bl_list_state *state, const struct bl_prefix *prefix, struct model *model)
 {
     const struct bl_list_label *label = bl_list_layer_label(&state->layers, &model->cell);
-    struct bl_list_path path;
     uint32_t node;
     uint32_t old;
     int error = reserve(state);
 
     if (error == BL_OK)
-        error = bl_list_trie_insert(&state->trie, prefix, &path);
+        error = bl_list_trie_insert(&state->trie, prefix, &state->path);
     if (error != BL_OK)
         return error;
-    node = path.nodes[path.n - 1];
+    node = state->path.nodes[state->path.n - 1];
     old = bl_list_layer_find(&state->layers, bl_list_trie_at(&state->trie, node), (enum bl_effect_kind)label->kind,
                              label->source);
     /* First in, then out: a number that this listing alone had is not given a new meaning by its own renewal. */
     link_cell(state, node, model);
     if (old == 0)
-        return evaluate(state, &path);
+        return evaluate(state, &state->path);
     kill_cell(state, old);
-    if (is_same_to_rules(&state->layers, bl_list_layer_at(&state->layers, old), &model->cell))
+    if (state->restoring || is_same_to_rules(&state->layers, bl_list_layer_at(&state->layers, old), &model->cell))
         return BL_OK;
-    return evaluate(state, &path);
+    return evaluate(state, &state->path);
 }
 
 /* What is absent stays absent: that a removal comes twice, or late, is no fault. */
@@ -196,6 +208,8 @@ static int remove_layer(struct bl_list_state *state, const struct bl_prefix *pre
     if (error != BL_OK)
         return error;
     kill_cell(state, cell);
+    if (state->restoring)
+        prune(state, path.nodes[path.n - 1]);
     return evaluate(state, &path);
 }
 
@@ -360,7 +374,7 @@ static void undo_link(struct bl_list_state *state, uint32_t number)
     count_out(state, number);
     bl_list_layer_unlink(&state->layers, node, number);
     evaluate_at(state, node);
-    bl_list_trie_prune(&state->trie, node_number);
+    prune(state, node_number);
 }
 
 static void undo_kill(struct bl_list_state *state, uint32_t number, int64_t expires_at_ms)
@@ -399,7 +413,7 @@ static void bury(struct bl_list_state *state, uint32_t number)
     uint32_t node = bl_list_layer_at(&state->layers, number)->node;
 
     bl_list_layer_unlink(&state->layers, bl_list_trie_at(&state->trie, node), number);
-    bl_list_trie_prune(&state->trie, node);
+    prune(state, node);
 }
 
 void bl_list_state_commit(struct bl_list_state *state, uint64_t serial, struct bl_list_changes *changes)
@@ -417,6 +431,22 @@ void bl_list_state_commit(struct bl_list_state *state, uint64_t serial, struct b
         .classes_changed = bl_list_class_commit(&state->classes),
     };
     state->handed_out = true;
+}
+
+void bl_list_state_begin_restore(struct bl_list_state *state)
+{
+    state->restoring = true;
+    state->due.is_pile = true;
+}
+
+/* What an order of arrival would have given: the effective set is canonical, and the classes were numbered on the way. */
+void bl_list_state_end_restore(struct bl_list_state *state, uint64_t serial)
+{
+    bl_list_due_order(&state->due, &state->layers);
+    bl_list_effective_evaluate_all(&state->effective, &state->trie, &state->layers);
+    (void)bl_list_class_commit(&state->classes);
+    state->restoring = false;
+    state->serial = serial;
 }
 
 int bl_list_state_restore_classes(struct bl_list_state *state, const struct bl_class classes[BL_CLASS_COUNT])

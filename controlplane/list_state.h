@@ -95,6 +95,13 @@ void bl_list_state_cover(const struct bl_list_state *state, const char *source, 
 /** The class table; entry 0 and 63 and unused ones have code 0. */
 const struct bl_class *bl_list_state_classes(const struct bl_list_state *state);
 
+/** Begins a load of an empty state: what is applied until the end can't be taken back, and no entries, digest or times are
+ * known before it. After an apply that failed the state is good for bl_list_state_free only. */
+void bl_list_state_begin_restore(struct bl_list_state *state);
+
+/** Ends it at @p serial: everything is as if it had been applied and committed one by one. */
+void bl_list_state_end_restore(struct bl_list_state *state, uint64_t serial);
+
 /** Sets the class table of an empty state (from a snapshot). */
 int bl_list_state_restore_classes(struct bl_list_state *state, const struct bl_class classes[BL_CLASS_COUNT]);
 

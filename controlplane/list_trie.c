@@ -11,7 +11,7 @@ struct bl_prefix bl_list_trie_prefix(const struct bl_list_node *node)
 {
     struct bl_prefix prefix = {.length = node->length, .family = node->family};
 
-    bl_address_from_ip6(node->key, prefix.bytes);
+    bl_address_from_ip6(bl_list_trie_key(node), prefix.bytes);
     return prefix;
 }
 
@@ -42,11 +42,14 @@ static struct bl_ip6 cut(struct bl_ip6 key, unsigned length)
 /* A new node has the value of the node above it: it is no entry, and what is below it need not be told. */
 static uint32_t make(struct bl_list_trie *trie, struct bl_ip6 key, uint8_t length, const struct bl_list_node *above)
 {
-    uint32_t number = bl_list_pool_take(&trie->nodes);
+    bool is_wide = length > BL_LIST_TRIE_NARROW_MAX;
+    uint32_t number = is_wide ? bl_list_pool_take(&trie->wide) | BL_LIST_TRIE_WIDE : bl_list_pool_take(&trie->narrow);
     struct bl_list_node *node = bl_list_trie_at(trie, number);
 
-    node->key = key;
+    node->hi = key.hi;
     node->length = length;
+    if (is_wide)
+        ((struct bl_list_wide_node *)node)->lo = key.lo;
     if (above != NULL) {
         node->family = above->family;
         node->value = above->value;
@@ -59,9 +62,10 @@ int bl_list_trie_init(struct bl_list_trie *trie)
     const struct bl_ip6 zero = {0, 0};
     int error;
 
-    bl_list_pool_init(&trie->nodes, sizeof(struct bl_list_node), BL_LIST_POOL_MAX);
+    bl_list_pool_init(&trie->narrow, sizeof(struct bl_list_node), BL_LIST_POOL_MAX);
+    bl_list_pool_init(&trie->wide, sizeof(struct bl_list_wide_node), BL_LIST_POOL_MAX);
     /* The roots are there for ever: no path is empty, and every node but these has one above it. */
-    error = bl_list_pool_reserve(&trie->nodes, 2);
+    error = bl_list_pool_reserve(&trie->narrow, 2);
     if (error != BL_OK)
         return error;
     trie->root_ipv4 = make(trie, zero, 0, NULL);
@@ -73,20 +77,36 @@ int bl_list_trie_init(struct bl_list_trie *trie)
 
 void bl_list_trie_fini(struct bl_list_trie *trie)
 {
-    bl_list_pool_fini(&trie->nodes);
+    bl_list_pool_fini(&trie->narrow);
+    bl_list_pool_fini(&trie->wide);
 }
 
-/* Follows @key down from the root while nodes cover it. @return the link below the last one of the path. */
-static uint32_t *descend(const struct bl_list_trie *trie, uint8_t family, struct bl_ip6 key, unsigned length,
-                         struct bl_list_path *path)
+/* Leaves of @path the nodes that cover @key, at least the root. */
+static void turn_back(const struct bl_list_trie *trie, uint8_t family, struct bl_ip6 key, unsigned length,
+                      struct bl_list_path *path)
 {
-    uint32_t at = family == BL_FAMILY_IPV4 ? trie->root_ipv4 : trie->root_ipv6;
+    uint32_t root = family == BL_FAMILY_IPV4 ? trie->root_ipv4 : trie->root_ipv6;
+    unsigned common;
 
-    for (path->n = 0;;) {
-        struct bl_list_node *node = bl_list_trie_at(trie, at);
+    if (path->n == 0 || path->nodes[0] != root) {
+        path->nodes[0] = root;
+        path->n = 1;
+        return;
+    }
+    common = common_bits(bl_list_trie_key(bl_list_trie_at(trie, path->nodes[path->n - 1])), key);
+    if (common > length)
+        common = length;
+    while (bl_list_trie_at(trie, path->nodes[path->n - 1])->length > common)
+        path->n--;
+}
+
+/* Follows @key on from the end of the path while nodes cover it. @return the link below the last one of the path. */
+static uint32_t *descend(const struct bl_list_trie *trie, struct bl_ip6 key, unsigned length, struct bl_list_path *path)
+{
+    for (;;) {
+        struct bl_list_node *node = bl_list_trie_at(trie, path->nodes[path->n - 1]);
         uint32_t *link;
 
-        path->nodes[path->n++] = at;
         if (node->length == length)
             return NULL;
         link = &node->children[bit_of(key, node->length)];
@@ -94,26 +114,32 @@ static uint32_t *descend(const struct bl_list_trie *trie, uint8_t family, struct
             return link;
         node = bl_list_trie_at(trie, *link);
         /* Path compression: the bits that the link skips must be compared, too. */
-        if (node->length > length || common_bits(node->key, key) < node->length)
+        if (node->length > length || common_bits(bl_list_trie_key(node), key) < node->length)
             return link;
-        at = *link;
+        path->nodes[path->n++] = *link;
     }
 }
 
 bool bl_list_trie_find(const struct bl_list_trie *trie, const struct bl_prefix *prefix, struct bl_list_path *path)
 {
-    return descend(trie, prefix->family, key_of(prefix), prefix->length, path) == NULL;
+    struct bl_ip6 key = key_of(prefix);
+
+    path->n = 0;
+    turn_back(trie, prefix->family, key, prefix->length, path);
+    return descend(trie, key, prefix->length, path) == NULL;
 }
 
 uint32_t bl_list_trie_below(const struct bl_list_trie *trie, const struct bl_prefix *prefix)
 {
     struct bl_ip6 key = key_of(prefix);
-    struct bl_list_path path;
-    const uint32_t *link = descend(trie, prefix->family, key, prefix->length, &path);
+    struct bl_list_path path = {.n = 0};
+    const uint32_t *link;
 
+    turn_back(trie, prefix->family, key, prefix->length, &path);
+    link = descend(trie, key, prefix->length, &path);
     if (link == NULL)
         return path.nodes[path.n - 1];
-    if (*link == 0 || common_bits(bl_list_trie_at(trie, *link)->key, key) < prefix->length)
+    if (*link == 0 || common_bits(bl_list_trie_key(bl_list_trie_at(trie, *link)), key) < prefix->length)
         return 0;
     return *link;
 }
@@ -124,11 +150,14 @@ int bl_list_trie_insert(struct bl_list_trie *trie, const struct bl_prefix *prefi
     const struct bl_list_node *above;
     uint32_t added;
     uint32_t *link;
-    int error = bl_list_pool_reserve(&trie->nodes, 2);
+    int error = bl_list_pool_reserve(&trie->narrow, 2);
 
+    if (error == BL_OK && prefix->length > BL_LIST_TRIE_NARROW_MAX)
+        error = bl_list_pool_reserve(&trie->wide, 2);
     if (error != BL_OK)
         return error;
-    link = descend(trie, prefix->family, key, prefix->length, path);
+    turn_back(trie, prefix->family, key, prefix->length, path);
+    link = descend(trie, key, prefix->length, path);
     if (link == NULL)
         return BL_OK;
     above = bl_list_trie_at(trie, path->nodes[path->n - 1]);
@@ -136,19 +165,20 @@ int bl_list_trie_insert(struct bl_list_trie *trie, const struct bl_prefix *prefi
         added = *link = make(trie, key, prefix->length, above);
     } else {
         const struct bl_list_node *below = bl_list_trie_at(trie, *link);
-        unsigned common = common_bits(below->key, key);
+        struct bl_ip6 below_key = bl_list_trie_key(below);
+        unsigned common = common_bits(below_key, key);
 
         added = make(trie, key, prefix->length, above);
         /* Either it comes between the two, or both hang on a fork where they part. */
         if (common >= prefix->length) {
-            bl_list_trie_at(trie, added)->children[bit_of(below->key, prefix->length)] = *link;
+            bl_list_trie_at(trie, added)->children[bit_of(below_key, prefix->length)] = *link;
             *link = added;
         } else {
             uint32_t fork = make(trie, cut(key, common), (uint8_t)common, above);
             struct bl_list_node *node = bl_list_trie_at(trie, fork);
 
             node->children[bit_of(key, common)] = added;
-            node->children[bit_of(below->key, common)] = *link;
+            node->children[bit_of(below_key, common)] = *link;
             *link = fork;
             path->nodes[path->n++] = fork;
         }
@@ -161,16 +191,22 @@ void bl_list_trie_prune(struct bl_list_trie *trie, uint32_t number)
 {
     struct bl_list_node *node = bl_list_trie_at(trie, number);
     struct bl_list_path path;
+    struct bl_ip6 key = bl_list_trie_key(node);
     uint32_t above_number;
     struct bl_list_node *above;
 
     if (node->first_cell != 0 || node->length == 0 || (node->children[0] != 0 && node->children[1] != 0))
         return;
-    (void)descend(trie, node->family, node->key, node->length, &path);
+    path.n = 0;
+    turn_back(trie, node->family, key, node->length, &path);
+    (void)descend(trie, key, node->length, &path);
     above_number = path.nodes[path.n - 2];
     above = bl_list_trie_at(trie, above_number);
-    above->children[bit_of(node->key, above->length)] = node->children[0] != 0 ? node->children[0] : node->children[1];
-    bl_list_pool_give(&trie->nodes, number);
+    above->children[bit_of(key, above->length)] = node->children[0] != 0 ? node->children[0] : node->children[1];
+    if ((number & BL_LIST_TRIE_WIDE) != 0)
+        bl_list_pool_give(&trie->wide, number & ~BL_LIST_TRIE_WIDE);
+    else
+        bl_list_pool_give(&trie->narrow, number);
     /* Where a child took the place, the node above forks as before, and this does nothing. */
     bl_list_trie_prune(trie, above_number);
 }

@@ -6,7 +6,8 @@
  * listed, for whatever cause. A fork has the value of the node above it, so that an entry of the effective set is just a
  * node whose value differs from that of the node above.
  *
- * Keys are host order, left-aligned: IPv4 in the upper half of `hi`. Depth is at most 129. Threads: as list_state.h. */
+ * Keys are host order, left-aligned: IPv4 in the upper half of `hi`. Up to /64 the lower half of a key is zero, and is not
+ * kept: such nodes, nearly all there are, lie in a pool of their own. Depth is at most 129. Threads: as list_state.h. */
 #ifndef BL_LIST_TRIE_H
 #define BL_LIST_TRIE_H
 
@@ -14,7 +15,7 @@
 #include "controlplane/list_pool.h"
 
 struct bl_list_node {
-    struct bl_ip6 key;
+    uint64_t hi;          /**< of its key */
     uint32_t children[2]; /**< 0: none */
     uint32_t first_cell;  /**< of its layers; 0: none */
     uint8_t length;
@@ -23,10 +24,22 @@ struct bl_list_node {
     uint8_t unused;
 };
 
-_Static_assert(sizeof(struct bl_list_node) == 32, "a host listing costs two nodes: keep them small");
+/** A node longer than BL_LIST_TRIE_NARROW_MAX bits. */
+struct bl_list_wide_node {
+    struct bl_list_node node; /**< first: a pointer to the one is a pointer to the other */
+    uint64_t lo;
+};
+
+_Static_assert(sizeof(struct bl_list_node) == 24 && sizeof(struct bl_list_wide_node) == 32,
+               "a host listing costs two nodes: keep them small");
+
+enum { BL_LIST_TRIE_NARROW_MAX = 64 };
+
+#define BL_LIST_TRIE_WIDE 0x80000000U /* in the number of a wide node; no enum: those are int */
 
 struct bl_list_trie {
-    struct bl_list_pool nodes;
+    struct bl_list_pool narrow;
+    struct bl_list_pool wide;
     uint32_t root_ipv4;
     uint32_t root_ipv6;
 };
@@ -44,13 +57,26 @@ void bl_list_trie_fini(struct bl_list_trie *trie);
 
 static inline struct bl_list_node *bl_list_trie_at(const struct bl_list_trie *trie, uint32_t node)
 {
-    return bl_list_pool_at(&trie->nodes, node);
+    if ((node & BL_LIST_TRIE_WIDE) != 0)
+        return bl_list_pool_at(&trie->wide, node & ~BL_LIST_TRIE_WIDE);
+    return bl_list_pool_at(&trie->narrow, node);
+}
+
+static inline struct bl_ip6 bl_list_trie_key(const struct bl_list_node *node)
+{
+    struct bl_ip6 key = {node->hi, 0};
+
+    if (node->length > BL_LIST_TRIE_NARROW_MAX)
+        key.lo = ((const struct bl_list_wide_node *)node)->lo;
+    return key;
 }
 
 /** The nodes above and at @p prefix. @return true when the last one is at the prefix itself. */
 bool bl_list_trie_find(const struct bl_list_trie *trie, const struct bl_prefix *prefix, struct bl_list_path *path);
 
-/** Makes the node of @p prefix if it is not there; it ends the path. @return 0, or BL_ENOMEM with nothing made. */
+/** Makes the node of @p prefix if it is not there; it ends the path. @p path has no nodes, or is the path of an insert
+ * since which no node was taken out: then the way down begins where the two part, which is near in a sorted list.
+ * @return 0, or BL_ENOMEM with nothing made. */
 int bl_list_trie_insert(struct bl_list_trie *trie, const struct bl_prefix *prefix, struct bl_list_path *path);
 
 /** Takes @p node out when it has no layers and forks nothing, and then the fork above it if that is needless now. */

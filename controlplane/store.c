@@ -14,19 +14,15 @@ struct fold {
     struct bl_error_detail *detail;
 };
 
-/* Commits at once: while folding there is nobody to hand the changes to, and nothing to take back. */
 static int apply_groups(struct fold *fold, const struct bl_effect_group *groups, size_t n, uint64_t serial,
                         const char *actor)
 {
-    struct bl_list_changes changes;
-
     for (size_t i = 0; i < n; i++) {
         int error = bl_list_state_apply(fold->store->state, &groups[i], serial, actor, fold->detail);
 
         if (error != BL_OK)
             return error;
     }
-    bl_list_state_commit(fold->store->state, serial, &changes);
     return BL_OK;
 }
 
@@ -96,12 +92,15 @@ static int take_record(void *context, const struct bl_log_blob *blob)
     return error;
 }
 
-/* Snapshot first, then what came after it; in the end both the log and the fold must be at one serial. */
+/* Snapshot first, then what came after it; in the end both the log and the fold must be at one serial. While folding there
+ * is nobody to hand changes to, and nothing to take back. */
 static int fold_log(struct bl_store *store, struct bl_error_detail *detail)
 {
     struct fold fold = {store, 0, detail};
-    int error = bl_log_read_snapshot(store->log, &store->snapshot_serial, take_snapshot_part, &fold, detail);
+    int error;
 
+    bl_list_state_begin_restore(store->state);
+    error = bl_log_read_snapshot(store->log, &store->snapshot_serial, take_snapshot_part, &fold, detail);
     if (error == BL_OK && fold.serial != store->snapshot_serial)
         error = bl_error_set(detail, BL_EORDER, "the snapshot's parts are of serial %llu, expected %llu",
                              (unsigned long long)fold.serial, (unsigned long long)store->snapshot_serial);
@@ -110,6 +109,8 @@ static int fold_log(struct bl_store *store, struct bl_error_detail *detail)
     if (error == BL_OK && fold.serial != bl_log_serial(store->log))
         error = bl_error_set(detail, BL_EORDER, "the log ends at serial %llu, its records at %llu",
                              (unsigned long long)bl_log_serial(store->log), (unsigned long long)fold.serial);
+    if (error == BL_OK)
+        bl_list_state_end_restore(store->state, fold.serial);
     return error;
 }
 

@@ -1,18 +1,22 @@
 /* The list state at size: bytes an entry, time to build it, and a start from a snapshot in the log on disk.
  *
- * bench_list_state N DIRECTORY: N listings, 95 % hosts (IPv4 and one in twenty IPv6 /64), the rest /24 to /30, of five sources
- * with twenty reasons and a hundred serials; half of them end some day. The directory gets a log, which is removed again.
- * Bytes are jemalloc's stats.allocated, after less before; the start is bl_store_open, what the control plane does. */
+ * Each case is N listings, 95 % hosts (IPv4 and one in twenty IPv6 /64), the rest /24 to /30, of five sources with twenty
+ * reasons and a serial for each 100,000; half of them end some day. The log is written into a directory of its own, which
+ * goes again. Allocated is jemalloc's stats.allocated, after less before; resident is what the process takes from the system
+ * (VmRSS), after less before, by a fresh list of a start: all told. The start is bl_store_open, what the control plane does. */
+#include <argp.h>
+#include <errno.h>
 #include <jemalloc/jemalloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "controlplane/codec_log.h"
 #include "controlplane/store.h"
 
-enum { SOURCES = 5, REASONS = 20, PART_ITEMS = 65536 };
+enum { SOURCES = 5, REASONS = 20, PART_ITEMS = 8192, CASES_MAX = 8 };
 
 static const char *const sources[SOURCES] = {"trap", "drop", "firehol", "crowdsec", "operator"};
 
@@ -168,57 +172,194 @@ static size_t write_snapshot(const char *directory, const struct bl_list_state *
     return parts.n_bytes;
 }
 
-static void start(const char *directory, uint64_t n_listings)
+/* What the process has from the system now. */
+static double resident_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    unsigned long size = 0;
+    unsigned long resident = 0;
+
+    if (file == NULL || fscanf(file, "%lu %lu", &size, &resident) != 2)
+        check(BL_EIO, "/proc/self/statm", &(struct bl_error_detail){"can't be read"});
+    (void)fclose(file);
+    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
+/* Gives back what is free, so that only what is held is resident. */
+static void purge(void)
+{
+    (void)mallctl("arena.4096.purge", NULL, NULL, NULL, 0); /* MALLCTL_ARENAS_ALL */
+}
+
+struct figures {
+    uint64_t n_listings;
+    double build_s;
+    double allocated; /* bytes a listing */
+    double resident;
+    double snapshot_s;
+    double snapshot; /* bytes a listing */
+    double start_s;
+};
+
+static void start(const char *directory, struct figures *figures)
 {
     struct bl_settings_controlplane *settings = calloc(1, sizeof(*settings));
     struct bl_error_detail detail = {""};
     struct bl_list_counts counts;
     struct bl_store store;
-    double begin_s = now_s();
+    double before;
+    double begin_s;
 
     if (settings == NULL)
         check(BL_ENOMEM, "settings", &detail);
     (void)snprintf(settings->data_directory, sizeof(settings->data_directory), "%s", directory);
     settings->retry_window = 65536;
+    purge();
+    before = resident_bytes();
+    begin_s = now_s();
     check(bl_store_open(&store, settings, &detail), "start", &detail);
-    (void)printf("start from the snapshot: %.2f s\n", now_s() - begin_s);
+    figures->start_s = now_s() - begin_s;
+    purge();
+    figures->resident = (resident_bytes() - before) / (double)figures->n_listings;
     bl_list_state_count(store.state, &counts);
-    if (counts.n_listings != n_listings)
+    if (counts.n_listings != figures->n_listings)
         check(BL_EINVAL, "the start has another number of listings", &detail);
     bl_store_close(&store);
     free(settings);
 }
 
-int main(int argc, char **argv)
+static struct figures measure(uint64_t n, const char *directory)
 {
-    uint64_t n = argc == 3 ? strtoull(argv[1], NULL, 10) : 0;
     struct bl_error_detail detail = {""};
+    struct figures figures = {0};
     struct bl_list_state *state;
     struct bl_list_counts counts;
-    size_t before;
-    size_t after;
-    size_t n_bytes;
-    double begin_s;
+    size_t before = stat_of("stats.allocated");
+    double begin_s = now_s();
 
-    if (n == 0) {
-        (void)fprintf(stderr, "usage: bench_list_state N DIRECTORY (empty, on the disk to measure)\n");
-        return 2;
-    }
-    before = stat_of("stats.allocated");
-    begin_s = now_s();
     check(bl_list_state_create(&state, 1, sources, SOURCES - 1), "create", &detail);
     build(state, n);
-    (void)printf("build, one by one: %.2f s\n", now_s() - begin_s);
-    after = stat_of("stats.allocated");
+    figures.build_s = now_s() - begin_s;
     bl_list_state_count(state, &counts);
-    (void)printf("%llu listings, %llu entries: %.1f bytes a listing allocated, %zu MB resident\n",
-                 (unsigned long long)counts.n_listings,
-                 (unsigned long long)(counts.n_effective_ipv4 + counts.n_effective_ipv6),
-                 (double)(after - before) / (double)counts.n_listings, stat_of("stats.resident") >> 20);
+    figures.n_listings = counts.n_listings;
+    figures.allocated = (double)(stat_of("stats.allocated") - before) / (double)counts.n_listings;
     begin_s = now_s();
-    n_bytes = write_snapshot(argv[2], state);
-    (void)printf("snapshot written: %.2f s, %zu MB\n", now_s() - begin_s, n_bytes >> 20);
+    figures.snapshot = (double)write_snapshot(directory, state) / (double)counts.n_listings;
+    figures.snapshot_s = now_s() - begin_s;
     bl_list_state_free(state);
-    start(argv[2], counts.n_listings);
-    return 0;
+    start(directory, &figures);
+    return figures;
+}
+
+static void write_row(FILE *csv, uint64_t n, const char *measure, const char *unit, double value)
+{
+    (void)fprintf(csv, "%llu listings,bounceline,%s,%s,%.3f,%.3f,%.3f\n", (unsigned long long)n, measure, unit, value,
+                  value, value);
+}
+
+static void report(const struct figures *figures, uint64_t n, FILE *csv)
+{
+    (void)printf("%llu listings: %.1f bytes each allocated, %.1f resident; built one by one in %.2f s;\n"
+                 "  snapshot %.1f bytes each in %.2f s; start from it %.2f s\n",
+                 (unsigned long long)figures->n_listings, figures->allocated, figures->resident, figures->build_s,
+                 figures->snapshot, figures->snapshot_s, figures->start_s);
+    (void)fflush(stdout);
+    if (csv == NULL)
+        return;
+    write_row(csv, n, "allocated", "B", figures->allocated);
+    write_row(csv, n, "resident", "B", figures->resident);
+    write_row(csv, n, "build", "s", figures->build_s);
+    write_row(csv, n, "snapshot size", "B", figures->snapshot);
+    write_row(csv, n, "snapshot", "s", figures->snapshot_s);
+    write_row(csv, n, "start", "s", figures->start_s);
+}
+
+/* A directory of its own for each case: a log that is there would be folded, too. */
+static void run_case(uint64_t n, const char *parent, FILE *csv)
+{
+    static const char *const files[] = {"log.sqlite", "log.sqlite-wal", "log.sqlite-shm", "reserve"};
+    struct figures figures;
+    char directory[256];
+    char path[300];
+
+    (void)snprintf(directory, sizeof(directory), "%s/bench_list_state.XXXXXX", parent);
+    if (mkdtemp(directory) == NULL) {
+        (void)fprintf(stderr, "bench_list_state: %s: no directory can be made in it: %s\n", parent, strerror(errno));
+        exit(1);
+    }
+    figures = measure(n, directory);
+    report(&figures, n, csv);
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", directory, files[i]);
+        (void)unlink(path);
+    }
+    (void)rmdir(directory);
+}
+
+struct options {
+    uint64_t cases[CASES_MAX];
+    size_t n_cases;
+    const char *directory;
+    const char *csv_path;
+};
+
+static error_t take_option(int key, char *argument, struct argp_state *parser)
+{
+    struct options *options = parser->input;
+    char *end;
+
+    switch (key) {
+    case 'q':
+        options->cases[0] = 50000;
+        options->n_cases = 1;
+        return 0;
+    case 'n':
+        if (options->n_cases == CASES_MAX)
+            argp_error(parser, "--listings: at most %d cases", CASES_MAX);
+        options->cases[options->n_cases] = strtoull(argument, &end, 10);
+        if (*end != '\0' || options->cases[options->n_cases] == 0 || options->cases[options->n_cases] > 100000000)
+            argp_error(parser, "--listings %s: expected 1 to 100000000", argument);
+        options->n_cases++;
+        return 0;
+    case 'd':
+        options->directory = argument;
+        return 0;
+    case 'c':
+        options->csv_path = argument;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp_option known[] = {
+        {"listings", 'n', "N", 0, "A list of N; more than once for more cases (default: 1000000 and 10000000)", 0},
+        {"directory", 'd', "DIR", 0, "The logs are written below it (default: /var/tmp)", 0},
+        {"quick", 'q', NULL, 0, "50000 listings: a second, no result", 0},
+        {"csv", 'c', "FILE", 0, "Write the figures there too", 0},
+        {0}};
+    static const struct argp parser = {
+        known, take_option,
+        NULL,  "Bytes an entry of the control plane's list, and the time of a start from a snapshot of it.",
+        NULL,  NULL,
+        NULL};
+    struct options options = {.directory = "/var/tmp"};
+    FILE *csv = NULL;
+
+    (void)argp_parse(&parser, argc, argv, 0, NULL, &options);
+    if (options.n_cases == 0) {
+        options.cases[options.n_cases++] = 1000000;
+        options.cases[options.n_cases++] = 10000000;
+    }
+    if (options.csv_path != NULL && (csv = fopen(options.csv_path, "we")) == NULL) {
+        (void)fprintf(stderr, "bench_list_state: %s: %s\n", options.csv_path, strerror(errno));
+        return 1;
+    }
+    if (csv != NULL)
+        (void)fprintf(csv, "case,contender,measure,unit,value,low,high\n");
+    for (size_t i = 0; i < options.n_cases; i++)
+        run_case(options.cases[i], options.directory, csv);
+    return csv != NULL && fclose(csv) != 0 ? 1 : 0;
 }

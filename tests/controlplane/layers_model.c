@@ -6,7 +6,7 @@
  * After each commit a second state that was given only what was committed, group by group, must have the same classes and
  * digest. Regularly everything is compared: the changes that were handed out, taken by a naive data plane, must give at
  * every boundary of every prefix what the rules give; and be the entries that the state has; and be canonical; layers,
- * counts, coverage and a round trip through a snapshot must agree. Ends with status 1 at the first difference. */
+ * counts and coverage must agree, and a start from a snapshot and what was committed since. Ends with status 1 at the first difference. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +31,7 @@ struct effect {
 struct model {
     struct bl_list_state *state;
     struct bl_list_state *replay; /* gets what was committed */
+    struct bl_list_state *loaded; /* being restored: a snapshot, then what was committed since */
     struct oracle oracle;
     struct oracle_plane plane;
     struct effect committed[COMMITTED_MAX]; /* of the transaction */
@@ -398,35 +399,51 @@ static int restore_layer(void *context, const struct bl_list_layer *layer)
     return bl_list_state_apply(context, &group, 1, "snapshot", NULL);
 }
 
-static void compare_snapshot(struct model *model)
+static void begin_load(struct model *model)
 {
-    struct bl_list_state *restored;
-    struct bl_list_changes changes;
-    struct bl_list_counts a;
-    struct bl_list_counts b;
-    int error = bl_list_state_create(&restored, EPOCH, oracle_sources + 1, ORACLE_CONFIGURED);
+    int error = bl_list_state_create(&model->loaded, EPOCH, oracle_sources + 1, ORACLE_CONFIGURED);
 
     CHECK(error == BL_OK, "%d", error);
-    error = bl_list_state_restore_classes(restored, bl_list_state_classes(model->state));
+    error = bl_list_state_restore_classes(model->loaded, bl_list_state_classes(model->state));
     CHECK(error == BL_OK, "%d", error);
-    error = bl_list_state_each_layer(model->state, restore_layer, restored);
+    bl_list_state_begin_restore(model->loaded);
+    error = bl_list_state_each_layer(model->state, restore_layer, model->loaded);
     CHECK(error == BL_OK, "%d", error);
-    bl_list_state_commit(restored, bl_list_state_serial(model->state), &changes);
-    compare_states(model, restored, "snapshot");
+}
+
+/* A start from the snapshot that was taken at the last comparison and the tail since. Now and then it is gone on with. */
+static void compare_load(struct model *model)
+{
+    struct bl_list_counts a;
+    struct bl_list_counts b;
+
+    bl_list_state_end_restore(model->loaded, bl_list_state_serial(model->state));
+    compare_states(model, model->loaded, "load");
     bl_list_state_count(model->state, &a);
-    bl_list_state_count(restored, &b);
+    bl_list_state_count(model->loaded, &b);
     CHECK(a.n_listings == b.n_listings && a.n_delists == b.n_delists && a.n_exemptions == b.n_exemptions &&
               a.n_effective_ipv4 == b.n_effective_ipv4 && a.n_effective_ipv6 == b.n_effective_ipv6 &&
               a.n_classes == b.n_classes,
-          "counts of the snapshot");
-    bl_list_state_free(restored);
+          "counts of the load");
+    for (int64_t ahead_ms = 0; ahead_ms < 100000; ahead_ms = ahead_ms * 2 + 1) {
+        size_t n = bl_list_state_count_due(model->state, model->now_ms + ahead_ms, SIZE_MAX);
+
+        CHECK(bl_list_state_count_due(model->loaded, model->now_ms + ahead_ms, SIZE_MAX) == n, "due: %zu", n);
+    }
+    if (draw(model, 2) == 0) {
+        bl_list_state_free(model->state);
+        model->state = model->loaded;
+    } else {
+        bl_list_state_free(model->loaded);
+    }
+    begin_load(model);
 }
 
 static void compare_all(struct model *model)
 {
     compare_entries(model);
     compare_coverage(model);
-    compare_snapshot(model);
+    compare_load(model);
     for (size_t i = 0; i < model->oracle.n; i++)
         compare_bounds(model, &model->oracle.layers[i].prefix);
     for (int i = 0; i < 50; i++) {
@@ -450,6 +467,8 @@ static void commit(struct model *model)
         effect->group.prefixes = effect->prefixes;
         error = bl_list_state_apply(model->replay, &effect->group, model->serial, "model", NULL);
         CHECK(error == BL_OK, "replay: %d", error);
+        error = bl_list_state_apply(model->loaded, &effect->group, model->serial, "model", NULL);
+        CHECK(error == BL_OK, "load: %d", error);
         /* Where the commits fall must not matter. */
         if (draw(model, 3) == 0)
             bl_list_state_commit(model->replay, model->serial, &changes);
@@ -534,6 +553,7 @@ int main(int argc, char **argv)
     if (bl_list_state_create(&model.state, EPOCH, oracle_sources + 1, ORACLE_CONFIGURED) != BL_OK ||
         bl_list_state_create(&model.replay, EPOCH, oracle_sources + 1, ORACLE_CONFIGURED) != BL_OK)
         return 1;
+    begin_load(&model);
     for (uint64_t i = 1; model.n_operations < n_operations; i++) {
         run_transaction(&model);
         if (draw(&model, 3) == 0) {
@@ -549,5 +569,6 @@ int main(int argc, char **argv)
            model.n_operations, model.serial, model.n_rollbacks, model.n_expired, model.n_full, model.n_compared);
     bl_list_state_free(model.state);
     bl_list_state_free(model.replay);
+    bl_list_state_free(model.loaded);
     return 0;
 }

@@ -470,21 +470,39 @@ END_TEST
 
 START_TEST(trie_gives_back_every_node)
 {
-    static const char *const texts[] = {"192.0.2.1", "192.0.2.0/24", "192.0.2.128/25", "10.0.0.0/8", "192.0.2.3"};
+    static const char *const texts[] = {"192.0.2.1",       "192.0.2.0/24",       "192.0.2.128/25",  "10.0.0.0/8",
+                                        "192.0.2.3",       "2001:db8::/64",      "2001:db8::/65",   "2001:db8:0:1::/64",
+                                        "2001:db8::1/128", "2001:db8::/63",      "2001:db8::2/128", "2001:db8:1::1/128",
+                                        "2001:db8:1::/64", "2001:db8:1:1::1/128"};
+    enum { N = sizeof(texts) / sizeof(texts[0]) };
+    struct bl_list_path path = {.n = 0};
     struct bl_list_trie trie;
-    struct bl_list_path path;
-    uint32_t nodes[5];
+    uint32_t nodes[N];
 
     ck_assert_int_eq(bl_list_trie_init(&trie), BL_OK);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < N; i++) {
         struct bl_prefix prefix = prefix_of(texts[i]);
 
+        /* On from the path of the one before, which must come to the same. */
         ck_assert_int_eq(bl_list_trie_insert(&trie, &prefix, &path), BL_OK);
         nodes[i] = path.nodes[path.n - 1];
+        bl_list_trie_at(&trie, nodes[i])->first_cell = 1; /* in use */
+        ck_assert_int_eq((nodes[i] & BL_LIST_TRIE_WIDE) != 0, prefix.length > 64);
     }
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < N; i++) {
+        struct bl_prefix prefix = prefix_of(texts[i]);
+        struct bl_prefix back = bl_list_trie_prefix(bl_list_trie_at(&trie, nodes[i]));
+
+        ck_assert_mem_eq(&back, &prefix, sizeof(back));
+        ck_assert(bl_list_trie_find(&trie, &prefix, &path));
+        ck_assert_uint_eq(path.nodes[path.n - 1], nodes[i]);
+    }
+    for (int i = 0; i < N; i++) {
+        bl_list_trie_at(&trie, nodes[i])->first_cell = 0;
         bl_list_trie_prune(&trie, nodes[i]);
-    ck_assert_uint_eq(trie.nodes.next - 1 - trie.nodes.n_free, 2); /* the roots */
+    }
+    ck_assert_uint_eq(trie.narrow.next - 1 - trie.narrow.n_free, 2); /* the roots */
+    ck_assert_uint_eq(trie.wide.next - 1 - trie.wide.n_free, 0);
     bl_list_trie_fini(&trie);
 }
 END_TEST
