@@ -9,6 +9,7 @@
 
 #include "bounceline/v1/log.pb-c.h"
 #include "bounceline/version.h"
+#include "controlplane/codec_columns.h"
 #include "proto/wire.h"
 
 /* Our own blobs: bounded by what SQLite takes, and by the largest batch. */
@@ -99,7 +100,7 @@ static void runs_fini(struct runs *runs)
 }
 
 /* In a live record actor and serial are the record's own and are not said again in each group. */
-static void fill_attributes(const struct bl_effect_group *in, bool snapshot, Bounceline__V1__EffectGroup *out)
+void bl_codec_columns_label(const struct bl_effect_group *in, bool snapshot, Bounceline__V1__EffectGroup *out)
 {
     const struct bl_effect_attributes *attributes = &in->attributes;
 
@@ -148,7 +149,7 @@ static uint8_t *fill_columns(struct walk *walk, size_t n, uint8_t family, uint8_
 }
 
 /* Twice over the groups: once to count the runs, once to fill them. Nothing is reallocated on the way. */
-static int make_runs(const struct bl_effect_group *groups, size_t n_groups, bool snapshot, struct runs *runs)
+static int make_runs(const struct bl_effect_group *groups, size_t n_groups, struct runs *runs)
 {
     struct walk measure = {groups, n_groups, 0, 0};
     struct walk fill = measure;
@@ -174,7 +175,7 @@ static int make_runs(const struct bl_effect_group *groups, size_t n_groups, bool
     for (size_t i = 0; i < runs->n; i++) {
         size_t n = walk_run(&measure, &group, &family);
 
-        fill_attributes(group, snapshot, &runs->groups[i]);
+        bl_codec_columns_label(group, false, &runs->groups[i]);
         column = fill_columns(&fill, n, family, column, &runs->groups[i]);
         runs->pointers[i] = &runs->groups[i];
     }
@@ -195,7 +196,7 @@ int bl_codec_log_encode_record(const struct bl_record *record, struct bl_codec_b
 {
     Bounceline__V1__LogRecord message;
     struct runs runs;
-    int error = make_runs(record->groups, record->n_groups, false, &runs);
+    int error = make_runs(record->groups, record->n_groups, &runs);
 
     bounceline__v1__log_record__init(&message);
     if (error != BL_OK)
@@ -217,7 +218,7 @@ int bl_codec_log_encode_record(const struct bl_record *record, struct bl_codec_b
 }
 
 /* What came from a disk is checked like what comes from a client: rot must not become a listing. */
-static int check_group(const Bounceline__V1__EffectGroup *in, struct bl_error_detail *detail)
+int bl_codec_columns_check_label(const Bounceline__V1__EffectGroup *in, struct bl_error_detail *detail)
 {
     if ((int)in->kind < BL_EFFECT_LIST || in->kind > BOUNCELINE__V1__EFFECT_KIND__EFFECT_KIND_UNEXEMPT)
         return bl_error_set(detail, BL_EINVAL, "EffectGroup.kind: %d is unknown", (int)in->kind);
@@ -243,14 +244,8 @@ static int take_columns(const ProtobufCBinaryData *addresses, const ProtobufCBin
     return BL_OK;
 }
 
-static int take_group(const Bounceline__V1__EffectGroup *in, struct bl_prefix *prefixes, struct bl_effect_group *out,
-                      struct bl_error_detail *detail)
+void bl_codec_columns_take_label(const Bounceline__V1__EffectGroup *in, struct bl_effect_group *out)
 {
-    size_t n_ipv4 = in->ipv4_lengths.len;
-    int error = take_columns(&in->ipv4_addresses, &in->ipv4_lengths, BL_FAMILY_IPV4, prefixes, detail);
-
-    if (error == BL_OK)
-        error = take_columns(&in->ipv6_addresses, &in->ipv6_lengths, BL_FAMILY_IPV6, prefixes + n_ipv4, detail);
     *out = (struct bl_effect_group){
         .kind = (enum bl_effect_kind)in->kind,
         .attributes = {.source = in->source,
@@ -265,9 +260,20 @@ static int take_group(const Bounceline__V1__EffectGroup *in, struct bl_prefix *p
                        .code = (uint16_t)in->code,
                        .action = (uint8_t)in->action,
                        .self_service = in->self_service != 0},
-        .prefixes = prefixes,
-        .n_prefixes = n_ipv4 + in->ipv6_lengths.len,
     };
+}
+
+static int take_group(const Bounceline__V1__EffectGroup *in, struct bl_prefix *prefixes, struct bl_effect_group *out,
+                      struct bl_error_detail *detail)
+{
+    size_t n_ipv4 = in->ipv4_lengths.len;
+    int error = take_columns(&in->ipv4_addresses, &in->ipv4_lengths, BL_FAMILY_IPV4, prefixes, detail);
+
+    if (error == BL_OK)
+        error = take_columns(&in->ipv6_addresses, &in->ipv6_lengths, BL_FAMILY_IPV6, prefixes + n_ipv4, detail);
+    bl_codec_columns_take_label(in, out);
+    out->prefixes = prefixes;
+    out->n_prefixes = n_ipv4 + in->ipv6_lengths.len;
     return error;
 }
 
@@ -279,7 +285,7 @@ static int take_groups(Bounceline__V1__EffectGroup **in, size_t n, struct bl_eff
     int error = BL_OK;
 
     for (size_t i = 0; i < n && error == BL_OK; i++) {
-        error = check_group(in[i], detail);
+        error = bl_codec_columns_check_label(in[i], detail);
         n_prefixes += in[i]->ipv4_lengths.len + in[i]->ipv6_lengths.len;
     }
     if (error != BL_OK)
@@ -297,12 +303,11 @@ static int take_groups(Bounceline__V1__EffectGroup **in, size_t n, struct bl_eff
 }
 
 /* A newer format is refused, not guessed at: an old program must not append to it. */
-static int check_version(uint32_t version, struct bl_error_detail *detail)
+static int check_version(uint32_t version, uint32_t max, const char *what, struct bl_error_detail *detail)
 {
-    if (version == BL_VERSION_RECORD)
+    if (version >= 1 && version <= max)
         return BL_OK;
-    return bl_error_set(detail, BL_EVERSION, "the record's format is %u: this program knows %u", version,
-                        BL_VERSION_RECORD);
+    return bl_error_set(detail, BL_EVERSION, "the %s's format is %u: this program knows 1 to %u", what, version, max);
 }
 
 int bl_codec_log_decode_record(const uint8_t *data, size_t length, struct bl_codec_record *out,
@@ -317,7 +322,7 @@ int bl_codec_log_decode_record(const uint8_t *data, size_t length, struct bl_cod
 
     memset(out, 0, sizeof(*out));
     out->message = message;
-    error = check_version(in->format_version, detail);
+    error = check_version(in->format_version, BL_VERSION_RECORD, "record", detail);
     if (error == BL_OK)
         error = take_groups(in->groups, in->n_groups, &out->groups, &out->prefixes, detail);
     if (error != BL_OK) {
@@ -419,24 +424,23 @@ static int pack_snapshot(const struct bl_codec_snapshot *snapshot, struct snapsh
                          struct bl_codec_bytes *out)
 {
     Bounceline__V1__SnapshotRecord message;
-    struct runs runs;
-    int error = make_runs(snapshot->groups, snapshot->n_groups, true, &runs);
+    struct bl_codec_columns columns;
+    int error = bl_codec_columns_make(snapshot->groups, snapshot->n_groups, &columns);
 
     bounceline__v1__snapshot_record__init(&message);
     if (error != BL_OK)
         return error;
-    message.format_version = BL_VERSION_RECORD;
+    message.format_version = BL_VERSION_SNAPSHOT;
     message.epoch = snapshot->epoch;
     message.serial = snapshot->serial;
-    message.groups = runs.pointers;
-    message.n_groups = runs.n;
+    message.layers = columns.message;
     message.classes = rows->class_pointers;
     message.n_classes = fill_classes(snapshot->classes, rows);
     fill_answers(snapshot->answers, snapshot->n_answers, rows);
     message.answers = rows->answer_pointers;
     message.n_answers = snapshot->n_answers;
     error = bl_codec_pack(&message.base, 0, out);
-    runs_fini(&runs);
+    bl_codec_columns_fini(&columns);
     return error;
 }
 
@@ -498,6 +502,30 @@ static int take_answers(const Bounceline__V1__SnapshotRecord *in, struct bl_code
     return BL_OK;
 }
 
+/* Groups of format 1, or the columns as groups of one. */
+static int take_layers(const Bounceline__V1__SnapshotRecord *in, struct bl_codec_snapshot_part *out,
+                       struct bl_error_detail *detail)
+{
+    size_t n = 0;
+    int error;
+
+    if ((in->format_version == 1) != (in->layers == NULL) || (in->layers != NULL && in->n_groups != 0))
+        return bl_error_set(detail, BL_EINVAL, "SnapshotRecord: format %u with %s", in->format_version,
+                            in->layers == NULL ? "groups" : "layers");
+    out->snapshot.n_groups = in->n_groups;
+    if (in->layers == NULL)
+        return take_groups(in->groups, in->n_groups, &out->groups, &out->prefixes, detail);
+    error = bl_codec_columns_check(in->layers, &n, detail);
+    if (error != BL_OK)
+        return error;
+    out->groups = malloc((n + 1) * sizeof(*out->groups));
+    out->prefixes = malloc((n + 1) * sizeof(*out->prefixes));
+    if (out->groups == NULL || out->prefixes == NULL)
+        return BL_ENOMEM;
+    out->snapshot.n_groups = n;
+    return bl_codec_columns_take(in->layers, out->groups, out->prefixes, detail);
+}
+
 int bl_codec_log_decode_snapshot(const uint8_t *data, size_t length, struct bl_codec_snapshot_part *out,
                                  struct bl_error_detail *detail)
 {
@@ -511,9 +539,9 @@ int bl_codec_log_decode_snapshot(const uint8_t *data, size_t length, struct bl_c
 
     memset(out, 0, sizeof(*out));
     out->message = message;
-    error = check_version(in->format_version, detail);
+    error = check_version(in->format_version, BL_VERSION_SNAPSHOT, "snapshot", detail);
     if (error == BL_OK)
-        error = take_groups(in->groups, in->n_groups, &out->groups, &out->prefixes, detail);
+        error = take_layers(in, out, detail);
     if (error == BL_OK)
         error = take_classes(in, out, detail);
     if (error == BL_OK)
@@ -525,7 +553,6 @@ int bl_codec_log_decode_snapshot(const uint8_t *data, size_t length, struct bl_c
     out->snapshot.epoch = in->epoch;
     out->snapshot.serial = in->serial;
     out->snapshot.groups = out->groups;
-    out->snapshot.n_groups = in->n_groups;
     return BL_OK;
 }
 

@@ -119,7 +119,7 @@ static int refuse(const struct scan *scan, int error, const ProtobufCMessageDesc
     return bl_error_set(scan->detail, error, "%s.%s: %s", type->short_name, field, cause);
 }
 
-/* A packed repeated scalar counts its items here; none of our schema is packed today, so it is simply bounded. */
+/* A packed repeated scalar is one field here: it is bounded by its bytes, of which an item has at least one. */
 static bool is_packed(const ProtobufCFieldDescriptor *field, unsigned wire_type)
 {
     return field->label == PROTOBUF_C_LABEL_REPEATED && wire_type == WIRE_BYTES && wire_type_of(field) != WIRE_BYTES;

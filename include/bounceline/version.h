@@ -11,7 +11,10 @@
 /** Of the log's tables; a newer one is refused at start. Since 2, snapshots have generations and meta has an origin. */
 #define BL_VERSION_LOG 2u
 
-/** Of the records and the snapshot's parts in them; another is refused at start. */
+/** Of the records; another is refused at start. */
 #define BL_VERSION_RECORD 1u
+
+/** Of a snapshot's parts; a newer one is refused at start. Since 2, layers are in columns. */
+#define BL_VERSION_SNAPSHOT 2u
 
 #endif

@@ -157,6 +157,115 @@ START_TEST(what_is_no_record_is_refused)
 }
 END_TEST
 
+/* Every attribute of layers that share some: delists with a grace, times before 1970, both families, in columns. */
+START_TEST(layers_come_back_by_column)
+{
+    enum { N = 300 };
+    static struct bl_prefix prefixes[N];
+    static struct bl_effect_group groups[N];
+    static const char *const reasons[] = {"", "spam", "dictionary attack"};
+    struct bl_codec_snapshot snapshot = {.epoch = 1, .serial = 20, .groups = groups, .n_groups = N};
+    struct bl_codec_snapshot_part back;
+    struct bl_codec_bytes blob;
+    struct bl_error_detail detail = {""};
+
+    for (int i = 0; i < N; i++) {
+        prefixes[i] = prefix_of(i < N / 2 ? "192.0.2.0/24" : "2001:db8::/48");
+        prefixes[i].bytes[2] = (uint8_t)i;
+        groups[i] = (struct bl_effect_group){i % 7 == 0 ? BL_EFFECT_DELIST : BL_EFFECT_LIST, listing, &prefixes[i], 1};
+        groups[i].attributes.reason = reasons[i % 3];
+        groups[i].attributes.serial = (uint64_t)i * 1000003;
+        groups[i].attributes.observed_at_ms = i % 5 == 0 ? -i : INT64_C(1700000000000) + i;
+        groups[i].attributes.expires_at_ms = i % 2 == 0 ? 0 : INT64_C(1800000000000) + i;
+        groups[i].attributes.suppress_until_ms =
+            i % 7 == 0 ? groups[i].attributes.observed_at_ms + 3600000 * (i % 2) : 0;
+    }
+    ck_assert_int_eq(bl_codec_log_encode_snapshot(&snapshot, &blob), BL_OK);
+    ck_assert_msg(bl_codec_log_decode_snapshot(blob.data, blob.length, &back, &detail) == BL_OK, "%s", detail.text);
+    ck_assert_uint_eq(back.snapshot.n_groups, N);
+    for (int i = 0; i < N; i++) {
+        ck_assert_int_eq(back.snapshot.groups[i].kind, groups[i].kind);
+        ck_assert_int_eq(bl_address_prefix_compare(back.snapshot.groups[i].prefixes, &prefixes[i]), 0);
+        assert_same(&back.snapshot.groups[i].attributes, &groups[i].attributes);
+        ck_assert_uint_eq(back.snapshot.groups[i].attributes.serial, groups[i].attributes.serial);
+    }
+    bl_codec_log_snapshot_fini(&back);
+    bl_codec_bytes_fini(&blob);
+}
+END_TEST
+
+/* @n_labels the layer's column has, of a number; @return what a part of one layer gives. */
+static int decode_layers(uint64_t version, uint8_t label, size_t n_labels, uint8_t length)
+{
+    static const uint8_t address[4] = {192, 0, 2, 0};
+    const uint8_t numbers[2] = {label, label};
+    struct wire group = {.n = 0};
+    struct wire layers = {.n = 0};
+    struct wire wire = {.n = 0};
+    struct bl_codec_snapshot_part back;
+    struct bl_error_detail detail = {""};
+    int error;
+
+    wire_number(&group, 1, BL_EFFECT_LIST);
+    wire_nested(&layers, 1, &group);
+    wire_bytes(&layers, 2, address, 4);
+    wire_bytes(&layers, 3, &length, 1);
+    wire_bytes(&layers, 6, numbers, n_labels);
+    for (unsigned field = 7; field <= 9; field++)
+        wire_bytes(&layers, field, "\x05", 1);
+    wire_number(&wire, 1, version);
+    wire_nested(&wire, 7, &layers);
+    error = bl_codec_log_decode_snapshot(wire.data, wire.n, &back, &detail);
+    if (error == BL_OK)
+        bl_codec_log_snapshot_fini(&back);
+    else
+        ck_assert_str_ne(detail.text, "");
+    return error;
+}
+
+START_TEST(what_are_no_layers_is_refused)
+{
+    ck_assert_int_eq(decode_layers(2, 0, 1, 24), BL_OK);
+    ck_assert_int_eq(decode_layers(1, 0, 1, 24), BL_EINVAL); /* format 1 has groups */
+    ck_assert_int_eq(decode_layers(3, 0, 1, 24), BL_EVERSION);
+    ck_assert_int_eq(decode_layers(2, 1, 1, 24), BL_EINVAL); /* there is label 0 only */
+    ck_assert_int_eq(decode_layers(2, 0, 2, 24), BL_EINVAL);
+    ck_assert_int_eq(decode_layers(2, 0, 0, 24), BL_EINVAL);
+    ck_assert_int_eq(decode_layers(2, 0, 1, 22), BL_EINVAL); /* host bits */
+}
+END_TEST
+
+/* What the program before wrote. */
+START_TEST(a_snapshot_of_format_1_is_read)
+{
+    static const uint8_t addresses[8] = {192, 0, 2, 1, 192, 0, 2, 9};
+    static const uint8_t lengths[2] = {32, 32};
+    struct wire group = {.n = 0};
+    struct wire wire = {.n = 0};
+    struct bl_codec_snapshot_part back;
+    struct bl_error_detail detail = {""};
+
+    wire_number(&group, 1, BL_EFFECT_LIST);
+    wire_text(&group, 2, "trap");
+    wire_number(&group, 3, 606);
+    wire_number(&group, 4, 1);
+    wire_bytes(&group, 11, addresses, 8);
+    wire_bytes(&group, 12, lengths, 2);
+    wire_number(&group, 16, 12);
+    wire_number(&wire, 1, 1);
+    wire_number(&wire, 3, 20);
+    wire_nested(&wire, 4, &group);
+    ck_assert_msg(bl_codec_log_decode_snapshot(wire.data, wire.n, &back, &detail) == BL_OK, "%s", detail.text);
+    ck_assert_uint_eq(back.snapshot.serial, 20);
+    ck_assert_uint_eq(back.snapshot.n_groups, 1);
+    ck_assert_uint_eq(back.snapshot.groups[0].n_prefixes, 2);
+    ck_assert_uint_eq(back.snapshot.groups[0].prefixes[1].bytes[3], 9);
+    ck_assert_str_eq(back.snapshot.groups[0].attributes.source, "trap");
+    ck_assert_uint_eq(back.snapshot.groups[0].attributes.serial, 12);
+    bl_codec_log_snapshot_fini(&back);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("codec_log");
@@ -167,6 +276,9 @@ int main(void)
     tcase_add_test(tcase, a_record_comes_back_in_order);
     tcase_add_test(tcase, a_snapshot_comes_back);
     tcase_add_test(tcase, what_is_no_record_is_refused);
+    tcase_add_test(tcase, layers_come_back_by_column);
+    tcase_add_test(tcase, what_are_no_layers_is_refused);
+    tcase_add_test(tcase, a_snapshot_of_format_1_is_read);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
