@@ -94,6 +94,7 @@ char *bl_message_make(const struct bl_settings_portal *settings, const struct bl
         return NULL;
     bl_words_init(&words, settings);
     bl_words_add_request(&words, secret, &mail->request);
+    bl_words_add(&words, "language", bl_page_language_text(page.language));
     page.values = words.values;
     page.n_values = words.n;
     subject = bl_page_render_text(&page, mail->kind == BL_MAIL_LINK ? "mail_link_subject" : "mail_receipt_subject");

@@ -355,6 +355,7 @@ static bool read_visit(struct turn *turn)
     const char *query = visit->target + path_length + (visit->target[path_length] == '?');
     const char *language;
 
+    turn->language = bl_page_choose_language(visit->accept_language); /* for the page that refuses it, too */
     if (path_length >= sizeof(turn->path) || visit->target[0] != '/')
         return false;
     memcpy(turn->path, visit->target, path_length);
@@ -363,7 +364,6 @@ static bool read_visit(struct turn *turn)
         bl_form_decode(visit->body == NULL ? "" : visit->body, visit->body_length, "ip", &turn->form) != BL_OK)
         return false;
     language = bl_form_get(visit->post ? &turn->form : &turn->query, "lang");
-    turn->language = bl_page_choose_language(visit->accept_language);
     return language[0] == '\0' || bl_page_read_language(language, &turn->language);
 }
 

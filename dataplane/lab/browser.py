@@ -6,8 +6,10 @@ presses the button. Keeps a picture of each page.
 Prints a line a step. Where there is no browser it says so and does the same by HTTP. Exit 0: the result page says what was
 done; any other: it does not. tests/e2e/test_portal_browser.py uses the parts."""
 import argparse
+import contextlib
 import email
 import email.policy
+import importlib.util
 import pathlib
 import re
 import tempfile
@@ -15,29 +17,38 @@ import time
 import urllib.parse
 import urllib.request
 
-SKIP = 77
+CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 
 
-def browser(language="en", dark=False, width=1000, height=1250, scripts=True):
+def why_no_browser():
+    """What of it is not installed; None: all is."""
+    for path in (CHROMIUM, DRIVER):
+        if not pathlib.Path(path).exists():
+            return f"{path} is not there"
+    return None if importlib.util.find_spec("selenium") else "python3-selenium is not installed"
+
+
+@contextlib.contextmanager
+def browser(language="en", width=1000, height=1250, scripts=True):
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
     options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    profile = tempfile.TemporaryDirectory(prefix="bounceline-browser-")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server",
-                     "--disable-background-networking", "--disable-component-update", "--no-first-run",
-                     f"--user-data-dir={profile.name}", f"--window-size={width},{height}"):
-        options.add_argument(argument)
-    if dark:
-        options.add_argument("--blink-settings=preferredColorScheme=0")
+    options.binary_location = CHROMIUM
     preferences = {"intl.accept_languages": language}
     if not scripts:
         preferences["profile.managed_default_content_settings.javascript"] = 2
     options.add_experimental_option("prefs", preferences)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-    driver.profile = profile
-    return driver
+    with tempfile.TemporaryDirectory(prefix="bounceline-browser-", ignore_cleanup_errors=True) as profile:
+        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server",
+                         "--disable-background-networking", "--disable-component-update", "--no-first-run",
+                         f"--user-data-dir={profile}", f"--window-size={width},{height}"):
+            options.add_argument(argument)
+        driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+        try:
+            yield driver
+        finally:
+            driver.quit()
 
 
 def wait_for(what, condition, seconds=20):
@@ -62,18 +73,15 @@ def find_link(folder, seen):
     return None
 
 
-def visit(driver, url, mailbox, link, shot, ip=None):
-    """The whole round. `link` gives the mail's link, once it is there; `shot` takes a name for a picture. Returns the
-    milliseconds from the press until the result page stands."""
+def visit(driver, url, mailbox, link, shot, scripts=True):
+    """The whole round. `link` gives the mail's link, once it is there; `shot` takes a name for a picture; `scripts`: whether
+    the browser runs them. Returns the milliseconds from the press until the result page stands."""
     from selenium.webdriver.common.by import By
     driver.get(url)
     shot("form")
     driver.find_element(By.ID, "email").send_keys(mailbox)
-    if ip:
-        field = driver.find_element(By.ID, "ip")
-        field.clear()
-        field.send_keys(ip)
-    time.sleep(0.6)  # a person types longer than the proof of work takes
+    if driver.find_elements(By.CSS_SELECTOR, "form[data-work]") and scripts:  # a person types longer than it takes
+        wait_for("the proof of work", lambda: driver.find_element(By.NAME, "work").get_attribute("value"))
     driver.find_element(By.CSS_SELECTOR, "form button").click()
     shot("sent")
     driver.get(wait_for("the mail", link))
@@ -107,27 +115,33 @@ def main():
     for name in ("--url", "--mailbox", "--email", "--shots"):
         parser.add_argument(name)
     given = parser.parse_args()
-    try:
-        driver = browser()
-    except Exception as cause:  # not installed, no sandbox, no memory: whatever it is, there is no browser
-        print(f"    no browser ({str(cause).splitlines()[0][:100]}): by HTTP")
-        seen = {path.name for path in pathlib.Path(given.mailbox).glob("new/*")}
-        print("    " + visit_by_http(given.url, given.email, lambda: find_link(given.mailbox, seen)))
-        return
+    cause = why_no_browser()
+    if cause is None:
+        try:
+            with browser() as driver:
+                visit_and_tell(driver, given)
+            return
+        except Exception as error:  # no sandbox, no memory: whatever it is, the browser does not start
+            if type(error).__name__ != "SessionNotCreatedException":
+                raise
+            cause = str(error).splitlines()[0][:100]
+    print(f"    no browser ({cause}): by HTTP")
+    seen = {path.name for path in pathlib.Path(given.mailbox).glob("new/*")}
+    print("    " + visit_by_http(given.url, given.email, lambda: find_link(given.mailbox, seen)))
+
+
+def visit_and_tell(driver, given):
+    from selenium.webdriver.common.by import By
 
     def shot(name):
         if given.shots:
             pathlib.Path(given.shots).mkdir(parents=True, exist_ok=True)
             driver.save_screenshot(f"{given.shots}/{name}.png")
         print(f"    {name}: {driver.title}", flush=True)
-    try:
-        seen = {path.name for path in pathlib.Path(given.mailbox).glob("new/*")}
-        took_ms = visit(driver, given.url, given.email, lambda: find_link(given.mailbox, seen), shot)
-        from selenium.webdriver.common.by import By
-        print("    " + driver.find_element(By.CSS_SELECTOR, ".note").text.replace("\n", " "))
-        print(f"    press to page: {took_ms:.0f} ms")
-    finally:
-        driver.quit()
+    seen = {path.name for path in pathlib.Path(given.mailbox).glob("new/*")}
+    took_ms = visit(driver, given.url, given.email, lambda: find_link(given.mailbox, seen), shot)
+    print("    " + driver.find_element(By.CSS_SELECTOR, ".note").text.replace("\n", " "))
+    print(f"    press to page: {took_ms:.0f} ms")
 
 
 if __name__ == "__main__":

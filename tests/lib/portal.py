@@ -170,13 +170,14 @@ class Portal:
         self.dir.chmod(0o755)
         (self.dir / "run").mkdir()  # for a socket: as systemd's RuntimeDirectory makes it
         os.chown(self.dir / "run", NOBODY, NOBODY)
-        self.port = free_port()
-        self.base = settings.pop("base_url", BASE)
+        self.port = settings.pop("port", None) or free_port()
+        self.base = settings.pop("base_url", BASE).format(port=self.port)
         listen = settings.pop("listen", "127.0.0.1:{port}").format(port=self.port, dir=self.dir)
+        socket_path = settings.pop("socket", plane.socket)
         extra += "".join(f"  {key}: {value}\n" for key, value in settings.items())
         self.config = self.dir / "bounceline.yaml"
         self.config.write_text(SETTINGS.format(base=self.base, mail_port=mails.port, listen=listen, extra=extra,
-                                               socket=plane.socket, dir=self.dir / "data"))
+                                               socket=socket_path, dir=self.dir / "data"))
         self.process = None
 
     def __enter__(self):
