@@ -2,10 +2,11 @@
 """The delist portal against the real control plane, a data plane of Python and a mail server of Python: the whole round,
 what it must refuse, what a kill leaves, and that a stranger learns nothing. BL_LONG=1: 10^5 posts for one address."""
 import contextlib
+import hashlib
 import os
 import pathlib
-import random
 import re
+import resource
 import socket
 import sqlite3
 import sys
@@ -20,6 +21,7 @@ from portal import ACTOR, BASE, MailServer, Page, Portal, link_of  # noqa: E402
 from ticket import ticket  # noqa: E402
 
 LONG = bool(os.environ.get("BL_LONG"))
+N_SLOW = 1000
 MANY = {"requests_per_source_hour": 1000000, "requests_per_network_hour": 1000000, "requests_per_hour": 10000000,
         "mails_per_address_day": 1000, "delay_s": 0}
 WORDS = {"en": {"removed": "has been removed from the list", "button": "Delist IP"},
@@ -144,24 +146,16 @@ class Round(unittest.TestCase):
         self.assertIn("could not be delisted here", portal.request("GET", headers["Location"])[2])
         self.assertTrue(self.listed("203.0.113.5"))
 
-    def test_listed_or_not_is_the_same_page(self):
-        """Bytes and headers."""
-        portal = self.portal(**MANY)
-        self.list("192.0.2.40")
-        answers = []
-        for address in ("192.0.2.40", "192.0.2.41"):
-            status, headers, text = portal.ask("alice@example.net", address)
-            answers.append((status, [h for h in headers.items() if h[0] != "Date"], text.replace(address, "")))
-        self.assertEqual(answers[0], answers[1])
-
     def test_limits(self):
         portal = self.portal(delay_s=0, requests_per_hour=10000000)
         n_posts = 100000 if LONG else 400
         for i in range(n_posts):
             source = f"10.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}"
             portal.ask(("alice@example.net", "ALICE+x@example.net")[i % 2], "192.0.2.50", source=source)
-        time.sleep(1)
-        self.assertEqual(len(self.mails.messages), 3)
+        # What there is to be sent is in the store before the last answer came.
+        with contextlib.closing(sqlite3.connect(portal.dir / "data/portal.db")) as db:
+            self.assertEqual(db.execute("SELECT count(*) FROM mail").fetchone(), (3,))
+        self.mails.message(2)
         # Five requests of one source, for different people.
         states = [portal.ask(f"p{i}@example.net", "192.0.2.51", source="2001:db8:9::%x" % i)[0] for i in range(7)]
         self.assertEqual(states, [200] * 5 + [429] * 2)
@@ -169,18 +163,19 @@ class Round(unittest.TestCase):
         self.assertEqual(portal.ask("q@example.net", "192.0.2.51", source="1.2.3.4, 2001:db8:9::1")[0], 429)
 
     def test_delay_without_scripts(self):
-        portal = self.portal(delay_s=2, work_bits=8)
-        start = time.monotonic()
-        portal.ask("alice@example.net", "192.0.2.60")
-        self.mails.message(0)
-        self.assertGreater(time.monotonic() - start, 1.5)
-        import hashlib
+        """Without a proof of work the mail is due after the delay, with one at once, with a wrong one after the delay."""
+        portal = self.portal(**{**MANY, "delay_s": 600}, work_bits=8)
         form = Page(portal.request("GET", "/")[2]).fields
-        work = next(n for n in range(100000) if hashlib.sha256(f"{form['form']}:{n}".encode()).digest()[0] == 0)
-        start = time.monotonic()
-        portal.request("POST", "/", {**form, "email": "alice@example.net", "ip": "192.0.2.60", "work": str(work)})
-        self.mails.message(1)
-        self.assertLess(time.monotonic() - start, 1.5)
+        digests = ((n, hashlib.sha256(f"{form['form']}:{n}".encode()).digest()[0]) for n in range(100000))
+        right, wrong = next(n for n, first in digests if first == 0), next(n for n, first in digests if first != 0)
+        for number, work in (("61", ""), ("62", str(wrong)), ("63", str(right))):
+            portal.request("POST", "/", {**form, "email": "alice@example.net", "ip": f"192.0.2.{number}", "work": work})
+        self.assertIn("192.0.2.63", self.mails.message(0)["Subject"])
+        with contextlib.closing(sqlite3.connect(portal.dir / "data/portal.db")) as db:
+            waits = db.execute("SELECT address, due_ms - created_ms FROM mail JOIN request ON request.id = mail.request "
+                               "WHERE mail.state = 0 ORDER BY address").fetchall()
+        self.assertEqual(waits, [("192.0.2.61", 600000), ("192.0.2.62", 600000)])
+        self.assertEqual(len(self.mails.messages), 1)
 
     def ticketed(self, **settings):
         """A portal that knows the data planes' key, and ask(address, ticket): the status and how many mails came of it."""
@@ -292,57 +287,33 @@ class Round(unittest.TestCase):
                 self.assertNotIn("{{", text)
                 self.assertNotIn("<script>a", text)
 
-    def test_mutated_requests(self):
-        """Requests with bytes changed, cut, doubled: the portal lives on and sends no mail but to whom a form named."""
-        portal = self.portal(**MANY)
-        dice = random.Random(6)
-        body = "form=" + "0" * 40 + "&email=alice%40example.net&ip=192.0.2.7&lang=en&t=&work=1"
-        seeds = [f"POST / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.1\r\nContent-Type: application/"
-                 f"x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode(),
-                 b"GET /?ip=%5B192.0.2.7%5D&t=abcdefghijkl&lang=nl HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-                 b"GET /c/0123456789abcdef0123456789abcdef HTTP/1.1\r\nHost: x\r\nAccept-Language: nl;q=0.3\r\n\r\n"]
-        for _ in range(1000000 if LONG else 1500):
-            data = bytearray(dice.choice(seeds))
-            for _ in range(dice.randint(1, 6)):
-                at = dice.randrange(len(data))
-                kind = dice.randrange(4)
-                if kind == 0:
-                    data[at] = dice.randrange(256)
-                elif kind == 1:
-                    del data[at:at + dice.randrange(1, 20)]
-                elif kind == 2:
-                    data[at:at] = data[at:at + dice.randrange(1, 60)]
-                else:
-                    data[at:at] = dice.choice((b"\r\n", b"%00", b"%", b"\0", b":", b" ", b"&", b"\xff", b"{{email}}"))
-                if not data:
-                    break
-            with socket.create_connection(("127.0.0.1", portal.port), 20) as connection:
-                try:
-                    connection.sendall(data)
-                    connection.settimeout(0.05)  # what is cut short is answered by nobody
-                    said = connection.recv(64)
-                except OSError:  # refused in the middle of it
-                    said = b""
-            self.assertFalse(said.startswith(b"HTTP/1.1 50") and b" 503" in said, (data, said))
-        self.assertIsNone(portal.process.poll())
-        self.assertEqual(portal.request("GET", "/")[0], 200)
-        self.assertEqual(self.mails.messages, [])
-
     def test_slow_connections_hold_up_nobody(self):
+        """A thousand that begin and do not go on, in every part of a request, or do not read what they asked for."""
         portal = self.portal(**MANY)
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        begun = [b"", b"P", head, head + b"Content-Length: 5000\r\n\r\nform=",
+                 b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 200]  # a megabyte of pages that nobody reads
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         with contextlib.ExitStack() as stack:
-            slow = [stack.enter_context(socket.create_connection(("127.0.0.1", portal.port), 20)) for _ in range(500)]
-            for connection in slow:
-                connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Le")
+            slow = []
+            for n in range(N_SLOW):
+                slow.append(stack.enter_context(socket.create_connection(("127.0.0.1", portal.port), 20)))
+                slow[-1].sendall(begun[n % len(begun)])
             times = []
-            for _ in range(100):
+            for _ in range(200):
                 start = time.monotonic()
                 self.assertEqual(portal.request("GET", "/")[0], 200)
                 times.append(time.monotonic() - start)
-            print(f"beside {len(slow)} slow connections: p99 {sorted(times)[98] * 1000:.1f} ms")
-            # Each is closed by the portal, at the latest after its ten seconds.
-            slow[0].settimeout(25)
-            self.assertEqual(slow[0].recv(1), b"")
+            p99 = sorted(times)[197]
+            print(f"beside {N_SLOW} slow connections: p99 {p99 * 1000:.1f} ms")
+            if LONG:
+                self.assertLess(p99, 1)
+            # The portal hangs up on each, whatever it began.
+            for connection in slow[:len(begun) - 1]:
+                connection.settimeout(60)
+                self.assertEqual(connection.recv(1), b"")
 
     def test_kill_at_every_step(self):
         portal = self.portal(**MANY)
