@@ -1,4 +1,4 @@
-/* See site.h. Each handler decides, fills in words, and names the page: put_page renders. */
+/* See site.h. Each handler decides, fills in words, and names the page: turn.h renders. */
 #include "controlplane/portal/site.h"
 
 #include <stdio.h>
