@@ -53,6 +53,7 @@ static void put_page(struct turn *turn, unsigned status, const char *name)
 
 static void put_problem(struct turn *turn, unsigned status, const char *which)
 {
+    bl_tally_add(turn->site->tally, which);
     bl_words_add(&turn->words, which, "1");
     put_page(turn, status, "problem");
 }
@@ -98,15 +99,7 @@ static void get_form(struct turn *turn)
 /* The audit's line, and the reason in the control plane's log. */
 static void name_asker(const struct bl_site *site, const char *email, char out[BL_CLAIM_EMAIL_MAX + 1])
 {
-    char mailbox[BL_CLAIM_EMAIL_MAX + 1];
-
-    if (site->settings->portal.audit == BL_AUDIT_CLEAR) {
-        (void)snprintf(out, BL_CLAIM_EMAIL_MAX + 1, "%s", email);
-        return;
-    }
-    bl_claim_email_fold(email, mailbox);
-    memcpy(out, "#", 2);
-    bl_secret_hash_name(&site->secret, mailbox, out + 1);
+    bl_secret_name_person(&site->secret, site->settings->portal.audit, email, out);
 }
 
 /* Stores the request; its mail waits when nothing speaks for the one who asks. */
@@ -177,6 +170,7 @@ static void post_form(struct turn *turn)
     bl_words_add(&turn->words, "ip", bl_form_get(&turn->form, "ip"));
     bl_words_add(&turn->words, "ticket", ticket);
     if (mistake != NULL) {
+        bl_tally_add(turn->site->tally, mistake);
         bl_words_add(&turn->words, "mistake", "1");
         bl_words_add(&turn->words, mistake, "1");
         put_form(turn, 422);
@@ -236,10 +230,10 @@ static void get_link(struct turn *turn, const struct bl_request *request)
     add_state(turn, &state);
     if (request->state == BL_REQUEST_DONE)
         put_page(turn, 200, "result");
-    else if (state.listed && state.closed)
-        put_page(turn, 200, "closed");
     else
-        put_page(turn, 200, state.listed ? "confirm" : "clear");
+        put_page(turn, 200, !state.listed ? "clear" : state.closed ? "closed" : "confirm");
+    if (request->state != BL_REQUEST_DONE && state.listed && state.closed)
+        bl_tally_add(turn->site->tally, "closed");
 }
 
 /* Asks the control plane, and keeps what it said. Safe to do again: the batch has the request's own name. */

@@ -13,12 +13,14 @@
 
 #include "bounceline/siphash.h"
 #include "controlplane/portal/courier.h"
+#include "controlplane/portal/tally.h"
 
 struct bl_site {
     const struct bl_settings *settings;
     struct bl_requests *requests;
     struct bl_control *control;
     struct bl_courier *courier;
+    struct bl_tally *tally; /**< of refusals; NULL: nobody wants to know */
     struct bl_secret secret;
     struct bl_siphash_key ticket_key;
     bool has_ticket_key;
