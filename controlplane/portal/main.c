@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "bounceline/settings.h"
+#include "bounceline/supervisor.h"
 #include "bounceline/version.h"
 #include "controlplane/listen.h"
 #include "controlplane/notice.h"
@@ -227,7 +228,9 @@ int main(int argc, char **argv)
     }
     if (!options.check) {
         bl_notice_write("ready: %s as %s", program->settings.portal.listen, program->settings.portal.base_url);
+        bl_supervisor_tell("READY=1");
         serve(program, &signals);
+        bl_supervisor_tell("STOPPING=1");
         stop(program);
     }
     free(program);
