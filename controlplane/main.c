@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "bounceline/settings.h"
+#include "bounceline/supervisor.h"
 #include "bounceline/version.h"
 #include "controlplane/backup.h"
 #include "controlplane/clock.h"
@@ -399,7 +400,9 @@ int main(int argc, char **argv)
     }
     if (!options.check && !options.backup && !options.restore) {
         say_ready(program);
+        bl_supervisor_tell("READY=1");
         serve(program, options.config);
+        bl_supervisor_tell("STOPPING=1");
         stop(program);
     }
     free(program);

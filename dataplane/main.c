@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "bounceline/settings.h"
+#include "bounceline/supervisor.h"
 #include "bounceline/version.h"
 #include "dataplane/plane.h"
 #include "dataplane/say.h"
@@ -101,7 +102,9 @@ static int run(struct bl_plane_plan *plan)
         bl_say_line("%s", detail.text);
         return exit_code(error);
     }
+    bl_supervisor_tell("READY=1");
     bl_plane_run(plane, &stop, &unblocked);
+    bl_supervisor_tell("STOPPING=1");
     bl_plane_free(plane);
     return EXIT_SUCCESS;
 }

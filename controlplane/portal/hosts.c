@@ -69,6 +69,7 @@ static const struct bl_range_entry *find_unproven(const struct bl_turn *turn, co
 
 static void put_mistake(struct bl_turn *turn, const char *mistake, const char *word)
 {
+    bl_tally_add(turn->site->tally, mistake);
     bl_words_add(&turn->words, "mistake", "1");
     bl_words_add(&turn->words, "wrong_range", strncmp(mistake, "range_", 6) == 0 ? "1" : NULL);
     bl_words_add(&turn->words, mistake, "1");

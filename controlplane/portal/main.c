@@ -21,9 +21,11 @@
 #include <unistd.h>
 
 #include "bounceline/settings.h"
+#include "bounceline/supervisor.h"
 #include "bounceline/version.h"
 #include "controlplane/listen.h"
 #include "controlplane/notice.h"
+#include "controlplane/portal/operator.h"
 #include "controlplane/portal/server.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, TICKET_KEY_BYTES = 16 };
@@ -73,8 +75,14 @@ struct program {
     struct bl_settings settings;
     struct bl_site site;
     struct bl_server *server;
+    struct bl_operator *operator; /* NULL: nobody looks */
     int listening;
 };
+
+static bool is_unix(const char *listen)
+{
+    return strncmp(listen, "unix:", 5) == 0;
+}
 
 /* What needs the first user's rights; then they are gone. */
 static int become(struct program *program, struct bl_error_detail *detail)
@@ -92,8 +100,10 @@ static int become(struct program *program, struct bl_error_detail *detail)
         gid = entry->pw_gid;
     }
     error = bl_listen_prepare(settings->data_directory, 1, uid, gid, detail);
-    if (error == BL_OK && strncmp(settings->listen, "unix:", 5) == 0)
+    if (error == BL_OK && is_unix(settings->listen))
         error = bl_listen_prepare(settings->listen + 5, 0, uid, gid, detail);
+    if (error == BL_OK && is_unix(settings->operator_listen))
+        error = bl_listen_prepare(settings->operator_listen + 5, 0, uid, gid, detail);
     if (error == BL_OK && uid != geteuid() &&
         (initgroups(settings->user, gid) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0))
         error = bl_error_set(detail, BL_EPERM, "can't become user %s: %s", settings->user, strerror(errno));
@@ -122,6 +132,15 @@ static int read_ticket_key(struct bl_site *site, const char *path, struct bl_err
     return BL_OK;
 }
 
+/* Before the server: from its first visitor on there is a tally. */
+static int start_operator(struct program *program, const char *store, struct bl_error_detail *detail)
+{
+    int listening = bl_server_listen("portal.operator_listen", program->settings.portal.operator_listen, detail);
+
+    return listening < 0 ? listening
+                         : bl_operator_create(&program->operator, & program->site, store, listening, detail);
+}
+
 static int start(struct program *program, struct bl_error_detail *detail)
 {
     const struct bl_settings_portal *settings = &program->settings.portal;
@@ -146,9 +165,11 @@ static int start(struct program *program, struct bl_error_detail *detail)
     if (error == BL_OK)
         error = bl_control_create(&site->control, settings);
     if (error == BL_OK)
-        program->listening = bl_server_listen(settings->listen, detail);
+        program->listening = bl_server_listen("portal.listen", settings->listen, detail);
     if (error == BL_OK && program->listening < 0)
         error = program->listening;
+    if (error == BL_OK && settings->operator_listen[0] != '\0')
+        error = start_operator(program, path, detail);
     if (error == BL_OK)
         error = bl_courier_create(&site->courier, site->requests, &site->secret, settings);
     if (error == BL_OK && settings->reverse_names)
@@ -164,19 +185,24 @@ static void serve(struct program *program, const sigset_t *signals)
 {
     const struct timespec second = {.tv_sec = 1};
 
-    while (sigtimedwait(signals, NULL, &second) < 0)
+    while (sigtimedwait(signals, NULL, &second) < 0) {
         bl_server_tend(program->server);
+        bl_operator_tend(program->operator);
+    }
 }
 
 static void stop(struct program *program)
 {
-    const char *listen = program->settings.portal.listen;
+    const struct bl_settings_portal *settings = &program->settings.portal;
 
     bl_notice_write("stopping");
     bl_server_free(program->server);
-    if (strncmp(listen, "unix:", 5) == 0)
-        (void)unlink(listen + 5);
+    bl_operator_free(program->operator);
     bl_inquiry_free(program->site.inquiry);
+    if (is_unix(settings->listen))
+        (void)unlink(settings->listen + 5);
+    if (is_unix(settings->operator_listen))
+        (void)unlink(settings->operator_listen + 5);
     bl_courier_free(program->site.courier);
     bl_control_free(program->site.control);
     bl_requests_close(program->site.requests);
@@ -207,7 +233,9 @@ int main(int argc, char **argv)
     }
     if (!options.check) {
         bl_notice_write("ready: %s as %s", program->settings.portal.listen, program->settings.portal.base_url);
+        bl_supervisor_tell("READY=1");
         serve(program, &signals);
+        bl_supervisor_tell("STOPPING=1");
         stop(program);
     }
     free(program);

@@ -87,12 +87,12 @@ static const char *find_value(const struct bl_page *page, const char *name, size
     return NULL;
 }
 
-static void put_value(const struct bl_page *page, const char *value, FILE *out)
+void bl_page_put_escaped(const char *text, FILE *out)
 {
-    for (; *value != '\0'; value++) {
+    for (; *text != '\0'; text++) {
         const char *escaped = NULL;
 
-        switch (page->html ? *value : 0) {
+        switch (*text) {
         case '&':
             escaped = "&amp;";
             break;
@@ -112,7 +112,7 @@ static void put_value(const struct bl_page *page, const char *value, FILE *out)
         if (escaped != NULL)
             (void)fputs(escaped, out);
         else
-            (void)fputc(*value, out);
+            (void)fputc(*text, out);
     }
 }
 
@@ -167,8 +167,10 @@ static void render(const struct bl_page *page, const char *at, const char *end, 
         } else if (*name != '/') {
             const char *value = find_value(page, name, length);
 
-            if (value != NULL)
-                put_value(page, value, out);
+            if (value != NULL && page->html)
+                bl_page_put_escaped(value, out);
+            else if (value != NULL)
+                (void)fputs(value, out);
         }
     }
 }

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 enum bl_language { BL_LANGUAGE_EN, BL_LANGUAGE_NL, BL_LANGUAGE_COUNT };
 
@@ -33,6 +34,9 @@ int bl_page_load(char missing[64]);
 
 /** Renders the file @p name. @return its text, owned by the caller (free); NULL: out of memory or no such file. */
 char *bl_page_render(const struct bl_page *page, const char *name, size_t *length);
+
+/** Puts text into HTML, between tags or quotes. */
+void bl_page_put_escaped(const char *text, FILE *out);
 
 /** One text alone. */
 char *bl_page_render_text(const struct bl_page *page, const char *key);

@@ -167,3 +167,17 @@ void bl_secret_hash_name(const struct bl_secret *secret, const char *name, char 
     mac(secret, 'N', name, strlen(name), hash);
     put_hex(hash, 8, out);
 }
+
+void bl_secret_name_person(const struct bl_secret *secret, enum bl_audit audit, const char *email,
+                           char out[BL_CLAIM_EMAIL_MAX + 1])
+{
+    char mailbox[BL_CLAIM_EMAIL_MAX + 1];
+
+    if (audit == BL_AUDIT_CLEAR) {
+        (void)snprintf(out, BL_CLAIM_EMAIL_MAX + 1, "%s", email);
+        return;
+    }
+    bl_claim_email_fold(email, mailbox);
+    out[0] = '#';
+    bl_secret_hash_name(secret, mailbox, out + 1);
+}

@@ -16,6 +16,8 @@
 #include <stdint.h>
 
 #include "bounceline/error.h"
+#include "bounceline/settings.h"
+#include "controlplane/portal/claim.h"
 
 enum {
     BL_SECRET_KEY_BYTES = 32,
@@ -55,5 +57,9 @@ bool bl_secret_verify_work(const char *form, const char *answer, unsigned bits);
 
 /** A keyed hash of a name, 16 hexadecimal digits: the same name can be followed, and not be read. */
 void bl_secret_hash_name(const struct bl_secret *secret, const char *name, char out[17]);
+
+/** Who asked, as logs and the operator's view name him: # and the hash of his mailbox, or his mail address. */
+void bl_secret_name_person(const struct bl_secret *secret, enum bl_audit audit, const char *email,
+                           char out[BL_CLAIM_EMAIL_MAX + 1]);
 
 #endif

@@ -302,11 +302,11 @@ static void notice_connection(void *context, struct MHD_Connection *connection, 
     }
 }
 
-int bl_server_listen(const char *listen, struct bl_error_detail *detail)
+int bl_server_listen(const char *setting, const char *listen, struct bl_error_detail *detail)
 {
     if (strncmp(listen, "unix:", 5) == 0)
         return bl_listen_open(listen + 5, 0660, detail);
-    return bl_listen_open_endpoint("portal.listen", listen, detail);
+    return bl_listen_open_endpoint(setting, listen, detail);
 }
 
 int bl_server_create(struct bl_server **out, struct bl_site *site, int listening, struct bl_error_detail *detail)

@@ -17,8 +17,8 @@ void bl_server_free(struct bl_server *server);
 /** To be called about once a second: ends what takes too long (patience.h). */
 void bl_server_tend(struct bl_server *server);
 
-/** Opens what `listen` says. @return the descriptor or a negative error. */
-int bl_server_listen(const char *listen, struct bl_error_detail *detail);
+/** Opens what the setting of that name says. @return the descriptor or a negative error. */
+int bl_server_listen(const char *setting, const char *listen, struct bl_error_detail *detail);
 
 /** The client: the last address of @p forwarded that is no trusted proxy's, when @p peer is one. Pure. */
 struct bl_address bl_server_find_client(const struct bl_settings_portal *settings, const struct bl_address *peer,

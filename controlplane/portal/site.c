@@ -49,6 +49,7 @@ static void post_form(struct bl_turn *turn)
     bl_words_add(&turn->words, "ip", bl_form_get(&turn->form, "ip"));
     bl_words_add(&turn->words, "ticket", ticket);
     if (mistake != NULL) {
+        bl_tally_add(turn->site->tally, mistake);
         bl_words_add(&turn->words, "mistake", "1");
         bl_words_add(&turn->words, mistake, "1");
         bl_turn_put_form(turn, 422, "form");
@@ -100,10 +101,10 @@ static void get_link(struct bl_turn *turn, const struct bl_request *request)
     add_state(turn, &state);
     if (request->state == BL_REQUEST_DONE)
         bl_turn_put_page(turn, 200, "result");
-    else if (state.listed && state.closed)
-        bl_turn_put_page(turn, 200, "closed");
     else
-        bl_turn_put_page(turn, 200, state.listed ? "confirm" : "clear");
+        bl_turn_put_page(turn, 200, !state.listed ? "clear" : state.closed ? "closed" : "confirm");
+    if (request->state != BL_REQUEST_DONE && state.listed && state.closed)
+        bl_tally_add(turn->site->tally, "closed");
 }
 
 /* Asks the control plane, and keeps what it said. Safe to do again: the batch has the request's own name. */

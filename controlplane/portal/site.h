@@ -14,6 +14,7 @@
 
 #include "bounceline/siphash.h"
 #include "controlplane/portal/inquiry.h"
+#include "controlplane/portal/tally.h"
 
 struct bl_site {
     const struct bl_settings *settings;
@@ -21,6 +22,7 @@ struct bl_site {
     struct bl_control *control;
     struct bl_courier *courier;
     struct bl_inquiry *inquiry; /**< NULL: reverse names are not asked for */
+    struct bl_tally *tally; /**< of refusals; NULL: nobody wants to know */
     struct bl_secret secret;
     struct bl_siphash_key ticket_key;
     bool has_ticket_key;

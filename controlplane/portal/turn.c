@@ -62,6 +62,7 @@ void bl_turn_put_page(struct bl_turn *turn, unsigned status, const char *name)
 
 void bl_turn_put_problem(struct bl_turn *turn, unsigned status, const char *which)
 {
+    bl_tally_add(turn->site->tally, which);
     bl_words_add(&turn->words, which, "1");
     bl_turn_put_page(turn, status, "problem");
 }
@@ -100,15 +101,7 @@ bool bl_turn_has_ticket(const struct bl_site *site, const struct bl_address *add
 
 void bl_turn_name_asker(const struct bl_site *site, const char *email, char out[BL_CLAIM_EMAIL_MAX + 1])
 {
-    char mailbox[BL_CLAIM_EMAIL_MAX + 1];
-
-    if (site->settings->portal.audit == BL_AUDIT_CLEAR) {
-        (void)snprintf(out, BL_CLAIM_EMAIL_MAX + 1, "%s", email);
-        return;
-    }
-    bl_claim_email_fold(email, mailbox);
-    memcpy(out, "#", 2);
-    bl_secret_hash_name(&site->secret, mailbox, out + 1);
+    bl_secret_name_person(&site->secret, site->settings->portal.audit, email, out);
 }
 
 void bl_turn_name_batch(const struct bl_site *site, const struct bl_request *request, char *session,

@@ -195,6 +195,11 @@ static int check_listen(const char *text, struct bl_error_detail *detail)
         "found '%.60s', expected unix:/PATH or an address and port, such as 127.0.0.1:8025 or [::1]:8025", text);
 }
 
+static int check_optional_listen(const char *text, struct bl_error_detail *detail)
+{
+    return text[0] == '\0' ? BL_OK : check_listen(text, detail);
+}
+
 static int check_mail_server(const char *text, struct bl_error_detail *detail)
 {
     if ((strncmp(text, "smtp://", 7) == 0 && text[7] != '\0') || (strncmp(text, "smtps://", 8) == 0 && text[8] != '\0'))
@@ -596,6 +601,7 @@ static const struct bl_config_key portal_keys[] = {
     {"mail_server", BL_CONFIG_TEXT, PLACE_P(mail_server), .initial = "smtp://127.0.0.1:25", .check = check_mail_server},
     {"envelope_from", BL_CONFIG_TEXT, PLACE_P(envelope_from), .check = check_optional_mail_address},
     {"listen", BL_CONFIG_TEXT, PLACE_P(listen), .initial = "127.0.0.1:8025", .check = check_listen},
+    {"operator_listen", BL_CONFIG_TEXT, PLACE_P(operator_listen), .check = check_optional_listen},
     {"trusted_proxies", BL_CONFIG_ITEMS, LIST(bl_settings_portal, trusted_proxies), .initial = "127.0.0.0/8",
      .parse = parse_own_network},
     {"socket", BL_CONFIG_TEXT, PLACE_P(socket), .initial = "/run/bounceline/control.sock", .check = check_socket},

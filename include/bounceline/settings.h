@@ -181,6 +181,7 @@ struct bl_settings_resolver {
 /** Section `portal`. */
 struct bl_settings_portal {
     char listen[BL_SETTINGS_TEXT_MAX];                           /**< unix:/PATH or ADDRESS:PORT */
+    char operator_listen[BL_SETTINGS_TEXT_MAX];                  /**< the same for the operator's view; "": none */
     struct bl_prefix trusted_proxies[BL_SETTINGS_PROTECTED_MAX]; /**< whose X-Forwarded-For counts */
     uint32_t n_trusted_proxies;
     char base_url[BL_SETTINGS_TEXT_MAX]; /**< of every link that leaves the portal */
