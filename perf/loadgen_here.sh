@@ -80,6 +80,8 @@ cleanup() {
     fi
     ip netns del "$NAMESPACE" 2>/dev/null || true
     if [[ -n $DIR ]]; then rm -rf "$DIR"; fi
+    # What DPDK makes and leaves, empty: loadgen removes its own, unless it was killed.
+    rmdir "/var/run/dpdk/loadgen-$$" 2>/dev/null || true
     exit "$status"
 }
 
