@@ -154,7 +154,7 @@ class Round(unittest.TestCase):
             portal.ask(("alice@example.net", "ALICE+x@example.net")[i % 2], "192.0.2.50", source=source)
         # What there is to be sent is in the store before the last answer came.
         with contextlib.closing(sqlite3.connect(portal.dir / "data/portal.db")) as db:
-            self.assertEqual(db.execute("SELECT count(*) FROM mail").fetchone(), (3,))
+            self.assertEqual(db.execute("SELECT count(*) FROM mail WHERE state <> 5").fetchone(), (3,))
         self.mails.message(2)
         # Five requests of one source, for different people.
         states = [portal.ask(f"p{i}@example.net", "192.0.2.51", source="2001:db8:9::%x" % i)[0] for i in range(7)]

@@ -132,7 +132,7 @@ class Operator(unittest.TestCase):
             if link.startswith("/"):
                 self.assertEqual(look(link, port)[0], 200, link)
         for words in (f"Requests 10 Delisted 2 Refused {sum(refused.values())}", "Exempted from a wider listing 1 1",
-                      "used already 1 1", "sent 12", "withheld 2", "The form: no mail address 1 1", "self service closed"):
+                      "used already 1 1", "12 sent", "2 withheld", "The form: no mail address 1 1", "self service closed"):
             self.assertIn(words, cells)
         for entry in view["latest"]:
             self.assertIn(entry["who"], page.text)

@@ -67,7 +67,7 @@ struct client {
 static const struct {
     unsigned status;
     unsigned per_million;
-} wanted[] = {{200, 50000}, {400, 10000}, {404, 1000},  {405, 100}, {411, 100},
+} wanted[] = {{200, 20000}, {400, 10000}, {404, 1000},  {405, 100}, {411, 100},
               {413, 10},    {415, 100},   {422, 10000}, {503, 1000}};
 
 static atomic_uint_fast64_t n_notices;
