@@ -22,7 +22,8 @@ E2E_SECONDS=420
 JOBS=5
 HUGEPAGES=3072
 # The longest of them, so that none is left alone at the end; and what must be alone: it looks at what the host lends.
-LONGEST=(test_senders test_tcp test_link test_wire test_durability test_full_size test_sessions)
+LONGEST=(test_senders test_tcp test_link test_wire test_durability test_faults test_full_size test_sessions test_portal_browser
+    test_portal_round)
 ALONE=(test_run)
 LONG=no
 QUICK=no

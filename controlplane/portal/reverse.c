@@ -175,7 +175,8 @@ static void process(struct run *run)
 
         if (ARES_GETSOCK_READABLE(ready, i))
             events |= POLLIN;
-        if (ARES_GETSOCK_WRITABLE((unsigned)ready, i))
+        /* Not by ARES_GETSOCK_WRITABLE, which shifts a signed 1 into the sign for the last one. */
+        if (((unsigned)ready >> (ARES_GETSOCK_MAXNUM + i) & 1) != 0)
             events |= POLLOUT;
         if (events != 0)
             polled[n++] = (struct pollfd){.fd = sockets[i], .events = events};

@@ -22,7 +22,7 @@ struct bl_site {
     struct bl_control *control;
     struct bl_courier *courier;
     struct bl_inquiry *inquiry; /**< NULL: reverse names are not asked for */
-    struct bl_tally *tally; /**< of refusals; NULL: nobody wants to know */
+    struct bl_tally *tally;     /**< of refusals; NULL: nobody wants to know */
     struct bl_secret secret;
     struct bl_siphash_key ticket_key;
     bool has_ticket_key;

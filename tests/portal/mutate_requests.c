@@ -182,7 +182,7 @@ static void set_up(struct fixture *fixture)
     check(bl_control_create(&site->control, settings), "control", &detail);
     check(bl_courier_create(&site->courier, site->requests, &site->secret, settings), "courier", &detail);
     (void)snprintf(settings->listen, sizeof(settings->listen), "unix:%s/socket", fixture->folder);
-    listening = bl_server_listen(settings->listen, &detail);
+    listening = bl_server_listen("portal.listen", settings->listen, &detail);
     check(listening < 0 ? listening : BL_OK, settings->listen, &detail);
     check(bl_server_create(&fixture->server, site, listening, &detail), "server", &detail);
     fixture->to.sun_family = AF_UNIX;
