@@ -64,7 +64,7 @@ static void check_word(const char *text, size_t room)
 static void check_reject(const struct bl_codec_sync_reject *reject)
 {
     assert(reject->source.family == BL_FAMILY_IPV4 || reject->source.family == BL_FAMILY_IPV6);
-    assert(reject->destination.family == reject->source.family);
+    assert(reject->destination.family == BL_FAMILY_NONE || reject->destination.family == reject->source.family);
     assert(reject->class_id >= BL_CLASS_FIRST && reject->class_id <= BL_CLASS_LAST);
     assert(reject->reason <= BL_REASON_COUNT);
     assert(reject->denied_at < BL_DENIED_AT_COUNT);
