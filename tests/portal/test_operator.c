@@ -9,7 +9,7 @@
 
 START_TEST(a_tally_by_reason)
 {
-    static char names[BL_TALLY_REASONS_MAX + 8][8];
+    static char names[BL_TALLY_REASONS_MAX + 8][16];
     struct bl_tally_entry taken[BL_TALLY_REASONS_MAX];
     struct bl_tally *tally = bl_tally_create();
     uint64_t sum = 0;
