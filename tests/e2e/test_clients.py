@@ -147,8 +147,9 @@ class Clients(unittest.TestCase):
             for channel in (self.channel("other"), plane.channel()):
                 states = []
                 channel.subscribe(states.append)
-                services.ListControlStub(channel).Lookup(pb.LookupRequest(prefix="192.0.2.1"), timeout=10)
-                self.assertIn(grpc.ChannelConnectivity.READY, states)
+                stub = services.ListControlStub(channel)
+                wait_for("ready", lambda stub=stub, states=states: stub.Lookup(
+                    pb.LookupRequest(prefix="192.0.2.1"), timeout=10) and grpc.ChannelConnectivity.READY in states)
                 wait_for("closed", lambda states=states: states[-1] == grpc.ChannelConnectivity.IDLE, 20)
             # One with a call stays, and a stream that is read.
             watching = self.stub("other").Watch(pb.WatchRequest(), timeout=30)

@@ -166,7 +166,7 @@ def test_data_planes_and_a_difference_that_heals():
             assert metered.page()("enforced_seconds_count") == 2
             assert not odd.closed
         wait_for("gone", lambda: metered.page()("dataplane_connected", dataplane="edge") == 0)
-        assert metered.page()("enforced_serial") == 0
+        wait_for("none is left", lambda: metered.page()("enforced_serial") == 0)
 
 
 def no_addresses(page):

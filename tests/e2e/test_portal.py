@@ -142,7 +142,8 @@ class Round(unittest.TestCase):
         text = portal.request("GET", portal.path(link))[2]
         self.assertIn("postmaster@example.net", text)
         self.assertNotIn("<button", text)
-        status, headers, _ = portal.request("POST", portal.path(link), {"lang": "en"})
+        status, headers, text = portal.request("POST", portal.path(link), {"lang": "en"})
+        self.assertEqual(status, 303, text)
         self.assertIn("could not be delisted here", portal.request("GET", headers["Location"])[2])
         self.assertTrue(self.listed("203.0.113.5"))
 
