@@ -2,9 +2,10 @@
  * The main core's table and how messages of the control plane change it (feed → master → table_build, distribute).
  *
  * Holds one committed state: a master table with its class table, epoch, serial and digest. A snapshot is built aside,
- * deltas that come between its chunks too, and replaces it at its last chunk; any other delta is applied to it and committed when its digest is right. A message that
- * does not fit is refused whole and the workers keep what they have: after a delta that could not be completed the
- * master is given up, because it was half changed, and the next snapshot makes a new one. Threads: main core only. */
+ * deltas that come between its chunks too, and replaces it at its last chunk; any other delta is applied to it and
+ * committed when its digest is right. A message that does not fit is refused whole and the workers keep what they have:
+ * after a delta that could not be completed the master is given up, because it was half changed, and the next snapshot
+ * makes a new one. Threads: main core only. */
 #ifndef BL_MASTER_H
 #define BL_MASTER_H
 

@@ -57,21 +57,6 @@ void bl_digest_remove(struct bl_digest *digest, uint64_t epoch, const struct bl_
 /* A lane an entry. */
 typedef uint64_t lanes __attribute__((vector_size(sizeof(uint64_t) * BL_DIGEST_BATCH)));
 
-/* The round of siphash.h, which wants an array of words. */
-static inline __attribute__((always_inline)) void lanes_round(lanes v[4])
-{
-    v[0] += v[1];
-    v[1] = BL_SIPHASH_ROTL(v[1], 13) ^ v[0];
-    v[0] = BL_SIPHASH_ROTL(v[0], 32);
-    v[2] += v[3];
-    v[3] = BL_SIPHASH_ROTL(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = BL_SIPHASH_ROTL(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = BL_SIPHASH_ROTL(v[1], 17) ^ v[2];
-    v[2] = BL_SIPHASH_ROTL(v[2], 32);
-}
-
 /* The sum of the hashes of a full batch. */
 static inline __attribute__((always_inline)) uint64_t lanes_hash(uint64_t epoch, uint64_t key,
                                                                  const uint64_t words[3][BL_DIGEST_BATCH])
@@ -89,13 +74,13 @@ static inline __attribute__((always_inline)) uint64_t lanes_hash(uint64_t epoch,
 
         memcpy(&word, words[i], sizeof(word));
         v[3] ^= word;
-        lanes_round(v);
-        lanes_round(v);
+        BL_SIPHASH_ROUND(v);
+        BL_SIPHASH_ROUND(v);
         v[0] ^= word;
     }
     v[2] ^= zero + 0xff;
     for (int i = 0; i < 4; i++)
-        lanes_round(v);
+        BL_SIPHASH_ROUND(v);
     v[0] ^= v[1] ^ v[2] ^ v[3];
     for (int i = 0; i < BL_DIGEST_BATCH; i++)
         sum += v[0][i];

@@ -16,18 +16,24 @@ struct bl_siphash_key {
 
 #define BL_SIPHASH_ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
 
+/** One round on four words, or on four vectors of words (digest.c): @p v is named many times. */
+#define BL_SIPHASH_ROUND(v) \
+    do { \
+        (v)[0] += (v)[1]; \
+        (v)[1] = BL_SIPHASH_ROTL((v)[1], 13) ^ (v)[0]; \
+        (v)[0] = BL_SIPHASH_ROTL((v)[0], 32); \
+        (v)[2] += (v)[3]; \
+        (v)[3] = BL_SIPHASH_ROTL((v)[3], 16) ^ (v)[2]; \
+        (v)[0] += (v)[3]; \
+        (v)[3] = BL_SIPHASH_ROTL((v)[3], 21) ^ (v)[0]; \
+        (v)[2] += (v)[1]; \
+        (v)[1] = BL_SIPHASH_ROTL((v)[1], 17) ^ (v)[2]; \
+        (v)[2] = BL_SIPHASH_ROTL((v)[2], 32); \
+    } while (0)
+
 static inline void bl_siphash_round(uint64_t v[4])
 {
-    v[0] += v[1];
-    v[1] = BL_SIPHASH_ROTL(v[1], 13) ^ v[0];
-    v[0] = BL_SIPHASH_ROTL(v[0], 32);
-    v[2] += v[3];
-    v[3] = BL_SIPHASH_ROTL(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = BL_SIPHASH_ROTL(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = BL_SIPHASH_ROTL(v[1], 17) ^ v[2];
-    v[2] = BL_SIPHASH_ROTL(v[2], 32);
+    BL_SIPHASH_ROUND(v);
 }
 
 /** The state before the first word. */
