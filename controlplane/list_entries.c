@@ -36,11 +36,6 @@ static void push_children(struct walk *walk, const struct bl_list_node *node)
     push(walk, node->children[0], node->value);
 }
 
-static unsigned bit_of(const struct bl_prefix *prefix, unsigned i)
-{
-    return (unsigned)(prefix->bytes[i / 8] >> (7 - i % 8) & 1);
-}
-
 /* Finds all that comes behind @last below @number. */
 static void resume(struct walk *walk, uint32_t number, const struct bl_prefix *last)
 {
@@ -60,7 +55,7 @@ static void resume(struct walk *walk, uint32_t number, const struct bl_prefix *l
             push_children(walk, node);
             return;
         }
-        side = bit_of(last, node->length);
+        side = bl_list_trie_bit(bl_address_to_ip6(last->bytes), node->length);
         above = node->value;
         if (side == 0)
             push(walk, node->children[1], above);

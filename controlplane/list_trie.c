@@ -15,11 +15,6 @@ struct bl_prefix bl_list_trie_prefix(const struct bl_list_node *node)
     return prefix;
 }
 
-static unsigned bit_of(struct bl_ip6 key, unsigned i)
-{
-    return (unsigned)((i < 64 ? key.hi >> (63 - i) : key.lo >> (127 - i)) & 1);
-}
-
 /* How many leading bits are the same. */
 static unsigned common_bits(struct bl_ip6 a, struct bl_ip6 b)
 {
@@ -109,7 +104,7 @@ static uint32_t *descend(const struct bl_list_trie *trie, struct bl_ip6 key, uns
 
         if (node->length == length)
             return NULL;
-        link = &node->children[bit_of(key, node->length)];
+        link = &node->children[bl_list_trie_bit(key, node->length)];
         if (*link == 0)
             return link;
         node = bl_list_trie_at(trie, *link);
@@ -171,14 +166,14 @@ int bl_list_trie_insert(struct bl_list_trie *trie, const struct bl_prefix *prefi
         added = make(trie, key, prefix->length, above);
         /* Either it comes between the two, or both hang on a fork where they part. */
         if (common >= prefix->length) {
-            bl_list_trie_at(trie, added)->children[bit_of(below_key, prefix->length)] = *link;
+            bl_list_trie_at(trie, added)->children[bl_list_trie_bit(below_key, prefix->length)] = *link;
             *link = added;
         } else {
             uint32_t fork = make(trie, cut(key, common), (uint8_t)common, above);
             struct bl_list_node *node = bl_list_trie_at(trie, fork);
 
-            node->children[bit_of(key, common)] = added;
-            node->children[bit_of(below_key, common)] = *link;
+            node->children[bl_list_trie_bit(key, common)] = added;
+            node->children[bl_list_trie_bit(below_key, common)] = *link;
             *link = fork;
             path->nodes[path->n++] = fork;
         }
@@ -202,7 +197,8 @@ void bl_list_trie_prune(struct bl_list_trie *trie, uint32_t number)
     (void)descend(trie, key, node->length, &path);
     above_number = path.nodes[path.n - 2];
     above = bl_list_trie_at(trie, above_number);
-    above->children[bit_of(key, above->length)] = node->children[0] != 0 ? node->children[0] : node->children[1];
+    above->children[bl_list_trie_bit(key, above->length)] =
+        node->children[0] != 0 ? node->children[0] : node->children[1];
     if ((number & BL_LIST_TRIE_WIDE) != 0)
         bl_list_pool_give(&trie->wide, number & ~BL_LIST_TRIE_WIDE);
     else

@@ -71,6 +71,12 @@ static inline struct bl_ip6 bl_list_trie_key(const struct bl_list_node *node)
     return key;
 }
 
+/** Which child of a node of @p i bits a key is below. */
+static inline unsigned bl_list_trie_bit(struct bl_ip6 key, unsigned i)
+{
+    return (unsigned)((i < 64 ? key.hi >> (63 - i) : key.lo >> (127 - i)) & 1);
+}
+
 /** The nodes above and at @p prefix. @return true when the last one is at the prefix itself. */
 bool bl_list_trie_find(const struct bl_list_trie *trie, const struct bl_prefix *prefix, struct bl_list_path *path);
 
