@@ -75,7 +75,7 @@ struct program {
     struct bl_settings settings;
     struct bl_site site;
     struct bl_server *server;
-    struct bl_operator *operator; /* NULL: nobody looks */
+    struct bl_operator *view; /* NULL: nobody looks */
     int listening;
 };
 
@@ -137,8 +137,7 @@ static int start_operator(struct program *program, const char *store, struct bl_
 {
     int listening = bl_server_listen("portal.operator_listen", program->settings.portal.operator_listen, detail);
 
-    return listening < 0 ? listening
-                         : bl_operator_create(&program->operator, & program->site, store, listening, detail);
+    return listening < 0 ? listening : bl_operator_create(&program->view, &program->site, store, listening, detail);
 }
 
 static int start(struct program *program, struct bl_error_detail *detail)
@@ -187,7 +186,7 @@ static void serve(struct program *program, const sigset_t *signals)
 
     while (sigtimedwait(signals, NULL, &second) < 0) {
         bl_server_tend(program->server);
-        bl_operator_tend(program->operator);
+        bl_operator_tend(program->view);
     }
 }
 
@@ -197,7 +196,7 @@ static void stop(struct program *program)
 
     bl_notice_write("stopping");
     bl_server_free(program->server);
-    bl_operator_free(program->operator);
+    bl_operator_free(program->view);
     bl_inquiry_free(program->site.inquiry);
     if (is_unix(settings->listen))
         (void)unlink(settings->listen + 5);

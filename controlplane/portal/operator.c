@@ -40,15 +40,15 @@ bool bl_operator_host_valid(const char *host)
 }
 
 /* What can't be stored is counted the next time. */
-static void keep(struct bl_operator *operator, int64_t now_ms)
+static void keep(struct bl_operator *view, int64_t now_ms)
 {
     struct bl_tally_entry entries[BL_TALLY_REASONS_MAX];
-    size_t n = bl_tally_take(operator->site->tally, entries);
+    size_t n = bl_tally_take(view->site->tally, entries);
 
-    if (bl_overview_keep(operator->overview, entries, n, now_ms) == BL_OK)
+    if (bl_overview_keep(view->overview, entries, n, now_ms) == BL_OK)
         return;
     for (size_t i = 0; i < n; i++)
-        bl_tally_add_many(operator->site->tally, entries[i].reason, entries[i].n);
+        bl_tally_add_many(view->site->tally, entries[i].reason, entries[i].n);
 }
 
 static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status, const char *type, char *text,
@@ -94,9 +94,9 @@ static enum MHD_Result put_file(struct MHD_Connection *connection, const char *n
     return copy == NULL ? MHD_NO : respond(connection, MHD_HTTP_OK, "text/css; charset=utf-8", copy, file->length);
 }
 
-static enum MHD_Result put_view(struct bl_operator *operator, struct MHD_Connection * connection, bool json)
+static enum MHD_Result put_view(struct bl_operator *view, struct MHD_Connection *connection, bool json)
 {
-    const struct bl_overview_names names = {&operator->site->settings->portal, &operator->site->secret };
+    const struct bl_overview_names names = {&view->site->settings->portal, &view->site->secret};
     struct bl_overview_state *state = malloc(sizeof(*state));
     int64_t now_ms = bl_clock_wall_ms();
     char *text = NULL;
@@ -104,8 +104,8 @@ static enum MHD_Result put_view(struct bl_operator *operator, struct MHD_Connect
 
     if (state == NULL)
         return MHD_NO;
-    keep(operator, now_ms);
-    if (bl_overview_read(operator->overview, now_ms, state) == BL_OK)
+    keep(view, now_ms);
+    if (bl_overview_read(view->overview, now_ms, state) == BL_OK)
         text = json ? bl_overview_text_json(state, &names, &length) : bl_overview_text_page(state, &names, &length);
     free(state);
     if (text == NULL)
@@ -135,51 +135,51 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 int bl_operator_create(struct bl_operator **out, struct bl_site *site, const char *store, int listening,
                        struct bl_error_detail *detail)
 {
-    struct bl_operator *operator= calloc(1, sizeof(*operator));
+    struct bl_operator *view = calloc(1, sizeof(*view));
     int error;
 
-    if (operator== NULL)
+    if (view == NULL)
         return BL_ENOMEM;
-    operator->site = site;
+    view->site = site;
     site->tally = bl_tally_create();
-    error = site->tally == NULL ? BL_ENOMEM : bl_overview_open(&operator->overview, store, detail);
+    error = site->tally == NULL ? BL_ENOMEM : bl_overview_open(&view->overview, store, detail);
     if (error == BL_OK) {
-        operator->daemon = MHD_start_daemon(
-            MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL, 0, NULL, NULL, handle, operator, MHD_OPTION_LISTEN_SOCKET,
-            listening, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-            (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
-        if (operator->daemon == NULL)
+        view->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL, 0, NULL, NULL, handle, view,
+                                        MHD_OPTION_LISTEN_SOCKET, listening, MHD_OPTION_CONNECTION_LIMIT,
+                                        (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
+                                        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
+        if (view->daemon == NULL)
             error = bl_error_set(detail, BL_EIO, "portal.operator_listen: libmicrohttpd does not start: %s",
                                  strerror(errno));
     }
     if (error != BL_OK) {
-        bl_operator_free(operator);
+        bl_operator_free(view);
         return error;
     }
-    *out = operator;
+    *out = view;
     return BL_OK;
 }
 
-void bl_operator_tend(struct bl_operator *operator)
+void bl_operator_tend(struct bl_operator *view)
 {
     int64_t now_ms = bl_clock_monotonic_ms();
 
-    if (operator== NULL || now_ms<operator->keep_ms)
+    if (view == NULL || now_ms < view->keep_ms)
         return;
-    operator->keep_ms = now_ms + KEEP_MS;
-    keep(operator, bl_clock_wall_ms());
+    view->keep_ms = now_ms + KEEP_MS;
+    keep(view, bl_clock_wall_ms());
 }
 
-void bl_operator_free(struct bl_operator *operator)
+void bl_operator_free(struct bl_operator *view)
 {
-    if (operator== NULL)
+    if (view == NULL)
         return;
-    if (operator->daemon != NULL) {
-        MHD_stop_daemon(operator->daemon);
-        keep(operator, bl_clock_wall_ms());
+    if (view->daemon != NULL) {
+        MHD_stop_daemon(view->daemon);
+        keep(view, bl_clock_wall_ms());
     }
-    bl_overview_close(operator->overview);
-    bl_tally_free(operator->site->tally);
-    operator->site->tally = NULL;
-    free(operator);
+    bl_overview_close(view->overview);
+    bl_tally_free(view->site->tally);
+    view->site->tally = NULL;
+    free(view);
 }

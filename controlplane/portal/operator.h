@@ -19,10 +19,10 @@ int bl_operator_create(struct bl_operator **out, struct bl_site *site, const cha
                        struct bl_error_detail *detail);
 
 /** After the server: nobody counts any more. NULL does nothing. */
-void bl_operator_free(struct bl_operator *operator);
+void bl_operator_free(struct bl_operator *view);
 
 /** To be called about once a second. */
-void bl_operator_tend(struct bl_operator *operator);
+void bl_operator_tend(struct bl_operator *view);
 
 /** Pure: whether a Host header names an address or localhost. */
 bool bl_operator_host_valid(const char *host);
