@@ -11,6 +11,7 @@
 
 #include "controlplane/clock.h"
 #include "controlplane/notice.h"
+#include "controlplane/portal/bell.h"
 #include "controlplane/portal/message.h"
 #include "controlplane/portal/ranges.h"
 
@@ -22,10 +23,7 @@ struct bl_courier {
     const struct bl_settings_portal *settings;
     CURL *curl; /* keeps the connection between mails */
     pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    bool woken;
-    bool stopping;
+    struct bl_bell bell;
 };
 
 /* The message as curl asks for it. */
@@ -148,30 +146,13 @@ static void deliver(struct bl_courier *courier, struct bl_mail *mail)
     free(items);
 }
 
-/* Until somebody wakes us, or @p until_ms of the wall clock. @return false: it is time to stop. */
-static bool wait_for_work(struct bl_courier *courier, int64_t until_ms)
-{
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-    bool goes_on;
-
-    (void)pthread_mutex_lock(&courier->lock);
-    while (!courier->woken && !courier->stopping) {
-        if (pthread_cond_timedwait(&courier->cond, &courier->lock, &until) != 0)
-            break;
-    }
-    courier->woken = false;
-    goes_on = !courier->stopping;
-    (void)pthread_mutex_unlock(&courier->lock);
-    return goes_on;
-}
-
 static void *run(void *context)
 {
     struct bl_courier *courier = context;
     int64_t until_ms = 0;
     int64_t purge_ms = 0;
 
-    while (wait_for_work(courier, until_ms)) {
+    while (bl_bell_wait(&courier->bell, until_ms)) {
         int64_t now_ms = bl_clock_wall_ms();
         struct bl_mail mail;
 
@@ -201,8 +182,7 @@ int bl_courier_create(struct bl_courier **out, struct bl_requests *requests, con
     *courier = (struct bl_courier){.requests = requests, .secret = secret, .settings = settings};
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     courier->curl = curl_easy_init();
-    (void)pthread_mutex_init(&courier->lock, NULL);
-    (void)pthread_cond_init(&courier->cond, NULL);
+    bl_bell_init(&courier->bell);
     if (courier->curl == NULL || pthread_create(&courier->thread, NULL, run, courier) != 0) {
         free(courier);
         return BL_EAGAIN;
@@ -213,18 +193,12 @@ int bl_courier_create(struct bl_courier **out, struct bl_requests *requests, con
 
 void bl_courier_wake(struct bl_courier *courier)
 {
-    (void)pthread_mutex_lock(&courier->lock);
-    courier->woken = true;
-    (void)pthread_cond_signal(&courier->cond);
-    (void)pthread_mutex_unlock(&courier->lock);
+    bl_bell_ring(&courier->bell);
 }
 
 void bl_courier_free(struct bl_courier *courier)
 {
-    (void)pthread_mutex_lock(&courier->lock);
-    courier->stopping = true;
-    (void)pthread_cond_signal(&courier->cond);
-    (void)pthread_mutex_unlock(&courier->lock);
+    bl_bell_stop(&courier->bell);
     (void)pthread_join(courier->thread, NULL);
     curl_easy_cleanup(courier->curl);
     curl_global_cleanup();

@@ -9,6 +9,7 @@
 
 #include "controlplane/clock.h"
 #include "controlplane/notice.h"
+#include "controlplane/portal/bell.h"
 #include "controlplane/portal/ranges.h"
 
 enum { JOBS_MAX = 8, ATTEMPTS_MAX = 4, FIRST_PAUSE_MS = 10000, IDLE_MS = 60000 };
@@ -17,10 +18,7 @@ struct bl_inquiry {
     struct bl_inquiry_parts parts;
     struct bl_domain_list *domains;
     pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    bool woken;
-    atomic_bool stopping;
+    struct bl_bell bell;
     struct bl_lookup_job jobs[JOBS_MAX];
     struct bl_reverse_answer answers[JOBS_MAX * BL_CONTROL_ITEMS_MAX]; /* the jobs' addresses, one behind the other */
 };
@@ -92,37 +90,22 @@ static bool settle(struct bl_inquiry *inquiry, const struct bl_lookup_job *job, 
     return true;
 }
 
-/* Until somebody wakes us, or @p until_ms of the wall clock. @return false: it is time to stop. */
-static bool wait_for_work(struct bl_inquiry *inquiry, int64_t until_ms)
-{
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-
-    (void)pthread_mutex_lock(&inquiry->lock);
-    while (!inquiry->woken && !atomic_load(&inquiry->stopping)) {
-        if (pthread_cond_timedwait(&inquiry->cond, &inquiry->lock, &until) != 0)
-            break;
-    }
-    inquiry->woken = false;
-    (void)pthread_mutex_unlock(&inquiry->lock);
-    return !atomic_load(&inquiry->stopping);
-}
-
 static void *run(void *context)
 {
     struct bl_inquiry *inquiry = context;
     int64_t until_ms = 0;
 
-    while (wait_for_work(inquiry, until_ms)) {
+    while (bl_bell_wait(&inquiry->bell, until_ms)) {
         int64_t now_ms = bl_clock_wall_ms();
         size_t n_answers;
         size_t n_jobs = take_jobs(inquiry, now_ms, &n_answers, &until_ms);
         const struct bl_reverse_answer *answers = inquiry->answers;
-        bool well = n_jobs == 0 ||
-                    bl_reverse_find(inquiry->parts.settings, &inquiry->stopping, inquiry->answers, n_answers) == BL_OK;
+        bool well = n_jobs == 0 || bl_reverse_find(inquiry->parts.settings, &inquiry->bell.stopping, inquiry->answers,
+                                                   n_answers) == BL_OK;
 
         if (!well)
             bl_notice_write("reverse names can't be asked for: c-ares does not start");
-        for (size_t i = 0; well && i < n_jobs && !atomic_load(&inquiry->stopping); i++) {
+        for (size_t i = 0; well && i < n_jobs && !atomic_load(&inquiry->bell.stopping); i++) {
             well = settle(inquiry, &inquiry->jobs[i], answers);
             answers += inquiry->jobs[i].items.n;
         }
@@ -142,8 +125,7 @@ int bl_inquiry_create(struct bl_inquiry **out, const struct bl_inquiry_parts *pa
     if (inquiry == NULL)
         return BL_ENOMEM;
     inquiry->parts = *parts;
-    (void)pthread_mutex_init(&inquiry->lock, NULL);
-    (void)pthread_cond_init(&inquiry->cond, NULL);
+    bl_bell_init(&inquiry->bell);
     if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)
         error = bl_error_set(detail, BL_EIO, "portal.reverse_names: c-ares does not start");
     else if (bl_domain_open(&inquiry->domains) != BL_OK)
@@ -163,18 +145,14 @@ void bl_inquiry_wake(struct bl_inquiry *inquiry)
 {
     if (inquiry == NULL)
         return;
-    (void)pthread_mutex_lock(&inquiry->lock);
-    inquiry->woken = true;
-    (void)pthread_cond_signal(&inquiry->cond);
-    (void)pthread_mutex_unlock(&inquiry->lock);
+    bl_bell_ring(&inquiry->bell);
 }
 
 void bl_inquiry_free(struct bl_inquiry *inquiry)
 {
     if (inquiry == NULL)
         return;
-    atomic_store(&inquiry->stopping, true);
-    bl_inquiry_wake(inquiry);
+    bl_bell_stop(&inquiry->bell);
     (void)pthread_join(inquiry->thread, NULL);
     bl_domain_close(inquiry->domains);
     ares_library_cleanup();
