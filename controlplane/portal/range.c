@@ -2,6 +2,7 @@
 #include "controlplane/portal/range.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { UNIT_BITS_OF_NETWORK = 8, WORD_MAX = 512 };
@@ -162,7 +163,7 @@ enum bl_range_mistake bl_range_read(const char *text, uint8_t ipv6_unit, struct 
         char word[WORD_MAX];
         size_t length = strcspn(text, between);
 
-        strncat(strcpy(out->word, ""), text, length < sizeof(out->word) ? length : sizeof(out->word) - 1);
+        (void)snprintf(out->word, sizeof(out->word), "%.*s", (int)length, text);
         if (length >= sizeof(word))
             return BL_RANGE_WORD;
         memcpy(word, text, length);
