@@ -4,8 +4,6 @@
  *
  * Every round goes through all lists, families and classes once, with other sources each time. A pass whose packets the
  * worker did not all count with the class's reason ends the run. Exit: 0 measured, 1 something failed, 2 usage. */
-#include <argp.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +15,7 @@
 
 #include "burst_figures.h"
 #include "machine.h"
+#include "options.h"
 #include "path.h"
 
 enum {
@@ -72,18 +71,6 @@ static const struct argp_option option_list[] = {
     {0},
 };
 
-static unsigned long read_number(const char *text, unsigned long low, unsigned long high, struct argp_state *state)
-{
-    char *end;
-    unsigned long value;
-
-    errno = 0;
-    value = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < low || value > high)
-        argp_error(state, "%s: expected a number from %lu to %lu", text, low, high);
-    return value;
-}
-
 static error_t parse_option(int option, char *argument, struct argp_state *state)
 {
     struct options *options = state->input;
@@ -97,17 +84,17 @@ static error_t parse_option(int option, char *argument, struct argp_state *state
         options->large = true;
         return 0;
     case 'r':
-        options->rounds = (unsigned)read_number(argument, 3, MEASURE_ROUNDS_MAX, state);
+        options->rounds = (unsigned)options_read_number(argument, 3, MEASURE_ROUNDS_MAX, "rounds", state);
         return 0;
     case 'c':
-        options->cores = (unsigned)read_number(argument, 1, CORES, state);
+        options->cores = (unsigned)options_read_number(argument, 1, CORES, "cores", state);
         return 0;
     case 'w':
-        options->window =
-            read_number(argument, BL_WORKER_BURST, PATH_FRAMES_MAX, state) / BL_WORKER_BURST * BL_WORKER_BURST;
+        options->window = options_read_number(argument, BL_WORKER_BURST, PATH_FRAMES_MAX, "window", state) /
+                          BL_WORKER_BURST * BL_WORKER_BURST;
         return 0;
     case 's':
-        options->seed = read_number(argument, 0, UINT32_MAX, state);
+        options->seed = options_read_number(argument, 0, UINT32_MAX, "seed", state);
         return 0;
     case 'o':
         options->only = argument;

@@ -5,7 +5,6 @@
  *
  * Workers look up bursts of 64, 30 % of them hits, and apply what has come between two bursts, each in its own replica.
  * Exit: 0 measured, 1 something failed, 2 usage. */
-#include <argp.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -23,6 +22,7 @@
 #include "dataplane/table_file.h"
 #include "keys.h"
 #include "measure.h"
+#include "options.h"
 
 enum {
     EXIT_USAGE = 2,
@@ -86,31 +86,19 @@ static const struct argp_option option_list[] = {
     {0},
 };
 
-static unsigned long read_number(const char *text, unsigned long low, unsigned long high, struct argp_state *state)
-{
-    char *end;
-    unsigned long value;
-
-    errno = 0;
-    value = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < low || value > high)
-        argp_error(state, "%s: expected a number from %lu to %lu", text, low, high);
-    return value;
-}
-
 static error_t parse_option(int option, char *argument, struct argp_state *state)
 {
     struct options *options = state->input;
 
     switch (option) {
     case 'n':
-        options->n_entries = read_number(argument, 1000, 16000000, state);
+        options->n_entries = options_read_number(argument, 1000, 16000000, "entries", state);
         return 0;
     case 'u':
-        options->per_s = read_number(argument, 1, 1000000, state);
+        options->per_s = options_read_number(argument, 1, 1000000, "per-second", state);
         return 0;
     case 't':
-        options->seconds = read_number(argument, 1, 60, state);
+        options->seconds = options_read_number(argument, 1, 60, "seconds", state);
         return 0;
     case 'c':
         options->clustered = true;

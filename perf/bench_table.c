@@ -5,7 +5,6 @@
  * All contenders that fit into memory together are built, compared with ours on every key, and measured in turns; those
  * that do not fit together make further groups, each with ours. Exit: 0 measured, 1 something failed (answers that
  * differ, no memory for ours), 2 usage. */
-#include <argp.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include <rte_cycles.h>
 
 #include "machine.h"
+#include "options.h"
 #include "report.h"
 
 enum {
@@ -99,19 +99,6 @@ static const struct argp_option option_list[] = {
     {0},
 };
 
-static unsigned long read_number(const char *text, unsigned long low, unsigned long high, const char *what,
-                                 struct argp_state *state)
-{
-    char *end;
-    unsigned long value;
-
-    errno = 0;
-    value = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < low || value > high)
-        argp_error(state, "--%s %s: expected a number from %lu to %lu", what, text, low, high);
-    return value;
-}
-
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
     struct options *options = state->input;
@@ -132,13 +119,13 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         options->only = argument;
         return 0;
     case 'r':
-        options->rounds = (unsigned)read_number(argument, 3, MEASURE_ROUNDS_MAX, "rounds", state);
+        options->rounds = (unsigned)options_read_number(argument, 3, MEASURE_ROUNDS_MAX, "rounds", state);
         return 0;
     case 'c':
-        options->cores = (unsigned)read_number(argument, 1, CONTENDER_CORES_MAX, "cores", state);
+        options->cores = (unsigned)options_read_number(argument, 1, CONTENDER_CORES_MAX, "cores", state);
         return 0;
     case 's':
-        options->seed = read_number(argument, 0, UINT32_MAX, "seed", state);
+        options->seed = options_read_number(argument, 0, UINT32_MAX, "seed", state);
         return 0;
     case 'f':
         options->csv_path = argument;

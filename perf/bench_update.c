@@ -9,7 +9,6 @@
  *
  * All servers run in a folder of the bench on the disk that --directory names. perf/README.md says how it is made.
  * Exit codes: 0 measured, 1 a contender failed or answered wrongly, 2 usage, 77 nothing can be measured here. */
-#include <argp.h>
 #include <errno.h>
 #include <ftw.h>
 #include <limits.h>
@@ -21,6 +20,7 @@
 
 #include "bench_update.h"
 #include "machine.h"
+#include "options.h"
 
 enum { EXIT_USAGE = 2, EXIT_SKIPPED = 77, TREE_FDS = 16 };
 
@@ -35,19 +35,6 @@ static const struct argp_option option_list[] = {
     {"csv", 'f', "FILE", 0, "Write every figure there too", 0},
     {0},
 };
-
-static unsigned long read_number(const char *text, unsigned long low, unsigned long high, const char *what,
-                                 struct argp_state *state)
-{
-    char *end;
-    unsigned long value;
-
-    errno = 0;
-    value = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < low || value > high)
-        argp_error(state, "--%s %s: expected a number from %lu to %lu", what, text, low, high);
-    return value;
-}
 
 static void read_section(struct bench *bench, const char *text, const struct argp_state *state)
 {
@@ -74,10 +61,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         read_section(bench, argument, state);
         return 0;
     case 'r':
-        bench->rounds = (unsigned)read_number(argument, 1, MEASURE_ROUNDS_MAX, "rounds", state);
+        bench->rounds = (unsigned)options_read_number(argument, 1, MEASURE_ROUNDS_MAX, "rounds", state);
         return 0;
     case 'n':
-        bench->n_entries = (uint32_t)read_number(argument, 1000, 2000000, "entries", state);
+        bench->n_entries = (uint32_t)options_read_number(argument, 1000, 2000000, "entries", state);
         return 0;
     case 'a':
         bench->alone = true;

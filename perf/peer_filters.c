@@ -6,7 +6,6 @@
  * the kernel's way there are not counted against it. Ours is all that is done until the decision. Before anything is
  * timed each must let through what is not listed, and at the end nothing of the list may have passed. Exit: 0 measured,
  * 1 something failed, 2 usage, 77 can't run here. */
-#include <argp.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -23,6 +22,7 @@
 #include "keys.h"
 #include "list.h"
 #include "measure.h"
+#include "options.h"
 
 enum {
     EXIT_USAGE = 2,
@@ -69,7 +69,6 @@ static const struct argp_option option_list[] = {
 static error_t parse_option(int option, char *argument, struct argp_state *state)
 {
     struct options *options = state->input;
-    char *end;
 
     switch (option) {
     case 'q':
@@ -78,9 +77,7 @@ static error_t parse_option(int option, char *argument, struct argp_state *state
         options->chunks = 8;
         return 0;
     case 'n':
-        options->n_entries = strtoul(argument, &end, 10);
-        if (*end != '\0' || options->n_entries < 1000 || options->n_entries > 4000000)
-            argp_error(state, "--entries %s: expected a number from 1000 to 4000000", argument);
+        options->n_entries = options_read_number(argument, 1000, 4000000, "entries", state);
         return 0;
     case 'f':
         options->csv_path = argument;

@@ -5,12 +5,11 @@
  *         └▶ table ─▶ traffic ─▶ capture (pcap, microseconds, Ethernet)
  *
  * Says how many distinct sources the capture has. Exit: 0 written, 1 something failed, 2 usage. */
-#include <argp.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dataplane/table_file.h"
+#include "options.h"
 #include "traffic.h"
 
 #define PCAP_MAGIC 0xa1b2c3d4U /* no int */
@@ -66,18 +65,6 @@ static const struct argp_option option_list[] = {
     {0},
 };
 
-static unsigned long read_number(const char *text, unsigned long low, unsigned long high, struct argp_state *state)
-{
-    char *end;
-    unsigned long value;
-
-    errno = 0;
-    value = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < low || value > high)
-        argp_error(state, "%s: expected a number from %lu to %lu", text, low, high);
-    return value;
-}
-
 static error_t parse_option(int option, char *argument, struct argp_state *state)
 {
     struct options *options = state->input;
@@ -93,16 +80,16 @@ static error_t parse_option(int option, char *argument, struct argp_state *state
         options->table = argument;
         return 0;
     case 'n':
-        options->n_entries = read_number(argument, 100, 16000000, state);
+        options->n_entries = options_read_number(argument, 100, 16000000, "entries", state);
         return 0;
     case 'f':
-        options->n_frames = read_number(argument, 1, 16000000, state);
+        options->n_frames = options_read_number(argument, 1, 16000000, "frames", state);
         return 0;
     case 'i':
-        options->first = read_number(argument, 0, UINT32_MAX, state);
+        options->first = options_read_number(argument, 0, UINT32_MAX, "first", state);
         return 0;
     case 's':
-        options->seed = read_number(argument, 0, UINT32_MAX, state);
+        options->seed = options_read_number(argument, 0, UINT32_MAX, "seed", state);
         return 0;
     case '6':
         options->family = BL_FAMILY_IPV6;
